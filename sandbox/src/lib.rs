@@ -1,0 +1,1 @@
+//! The audio sandbox: an Opus codec pair and the filters between them.
