@@ -4,12 +4,12 @@
 //! Modules import only downwards in this list, never up; [`runtime`] knows nothing of audio, HTTP
 //! or WebSocket.
 
-pub mod cli;
-pub mod server;
-pub mod session;
-pub mod protocol;
 pub mod audio_file;
+pub mod cli;
+pub mod config;
 pub mod net;
 pub mod observe;
-pub mod config;
+pub mod protocol;
 pub mod runtime;
+pub mod server;
+pub mod session;

@@ -1,0 +1,328 @@
+//! Starting coroutines: safe functions around `may`'s unsafe ones.
+//!
+//! # Why these are safe
+//!
+//! `may` marks spawning `unsafe` for two reasons. A coroutine that overflows its stack ends in the
+//! guard page, which `generator` maps below every stack: the fault is caught, or the process ends; memory is
+//! never overwritten. And a thread-local reached through an address computed before a yield may belong to
+//! another thread: no reference to a thread-local can be held across a yield in safe code, for
+//! `LocalKey::with` lends it to a closure, and a closure of ours that yields is a bug this crate avoids by
+//! keeping its thread-locals in functions that are never inlined and never yield.
+//!
+//! Cancelling is marked `unsafe` because it unwinds the coroutine at its next yield. That is a panic like
+//! any other; what this crate keeps over a yield is unwind-safe.
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::fmt;
+
+use may::coroutine::{self, Builder, Coroutine};
+
+use super::context::{Context, ContextValues};
+use super::id::CoroutineId;
+use super::worker::{self, WorkerId};
+use super::{local, start, time};
+
+/// Starts a coroutine on some worker.
+///
+/// # Panics
+///
+/// When no stack can be mapped for it (the `vm.max_map_count` of the machine is used up).
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Spawn::new().start(f)
+}
+
+/// Starts a coroutine on `worker`. Panics like [`spawn`].
+pub fn spawn_on<F, T>(worker: WorkerId, f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Spawn::new().on(worker).start(f)
+}
+
+/// Starts a coroutine on the caller's own worker, without waking any other thread; it runs when the caller next
+/// yields. Off a worker it is the same as [`spawn`]. Panics like [`spawn`].
+pub fn spawn_here<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Spawn::new().here().start(f)
+}
+
+/// How a coroutine is started, for what [`spawn`] and its siblings do not say.
+#[derive(Default)]
+pub struct Spawn {
+    place: Place,
+    context: Context,
+}
+
+#[derive(Default)]
+enum Place {
+    #[default]
+    Anywhere,
+    On(WorkerId),
+    Here,
+}
+
+impl Spawn {
+    /// On any worker, with an empty context.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// On `worker`.
+    #[must_use]
+    pub fn on(mut self, worker: WorkerId) -> Self {
+        self.place = Place::On(worker);
+        self
+    }
+
+    /// On the caller's own worker, if the caller is on one.
+    #[must_use]
+    pub fn here(mut self) -> Self {
+        self.place = Place::Here;
+        self
+    }
+
+    /// With the values of `context`, usually [`Context::copy`].
+    #[must_use]
+    pub fn context(mut self, context: Context) -> Self {
+        self.context = context;
+        self
+    }
+
+    /// Starts it. Panics like [`spawn`].
+    pub fn start<F, T>(self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        start::start(start::RuntimeOptions::default());
+        let id = CoroutineId::mint();
+        let context = self.context;
+        let body = move || {
+            begin(id, context.into_values());
+            f()
+        };
+        let handle = match self.place {
+            Place::Here if WorkerId::current().is_some() => {
+                // SAFETY: see the module's documentation.
+                let spawned = unsafe {
+                    Builder::new().spawn_local(move || {
+                        // Until its first yield the child runs inside its parent, where an overflow could
+                        // not be caught. So it gets out first.
+                        coroutine::yield_now();
+                        body()
+                    })
+                };
+                spawned.expect("a coroutine's stack can be mapped")
+            }
+            Place::On(worker) => raw_spawn_on(worker.index(), body),
+            Place::Anywhere | Place::Here => {
+                // SAFETY: see the module's documentation.
+                unsafe { Builder::new().spawn(body) }.expect("a coroutine's stack can be mapped")
+            }
+        };
+        JoinHandle { id, inner: handle }
+    }
+}
+
+fn begin(id: CoroutineId, context: ContextValues) {
+    local::with(|local| local.adopt(id, context));
+    worker::mark_running(Some(id));
+}
+
+pub(super) fn raw_spawn_on<F, T>(worker: usize, f: F) -> coroutine::JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // SAFETY: see the module's documentation.
+    unsafe { Builder::new().id(worker).spawn(f) }.expect("a coroutine's stack can be mapped")
+}
+
+/// A spawned coroutine. Dropping it lets the coroutine run on.
+pub struct JoinHandle<T> {
+    id: CoroutineId,
+    inner: coroutine::JoinHandle<T>,
+}
+
+impl<T> JoinHandle<T> {
+    /// The coroutine's id.
+    pub fn id(&self) -> CoroutineId {
+        self.id
+    }
+
+    /// Waits for the coroutine's end: what it returned, or how it ended instead.
+    pub fn join(self) -> Result<T, Ended> {
+        worker::mark_running(None);
+        let result = self.inner.join();
+        time::resumed();
+        result.map_err(Ended::from_payload)
+    }
+
+    /// Whether the coroutine has ended.
+    pub fn is_done(&self) -> bool {
+        self.inner.is_done()
+    }
+
+    /// A handle that can cancel the coroutine, from anywhere, at any time.
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.inner.coroutine().clone())
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Cancels one coroutine.
+///
+/// The coroutine unwinds at its next yield, or in the wait it is in. It cannot be un-cancelled: every later wait of
+/// its unwinds as well, so a cancelled coroutine can no longer answer anybody. Code that never yields is
+/// not interrupted.
+#[derive(Clone)]
+pub struct Canceller(Coroutine);
+
+impl Canceller {
+    /// Cancels. Of no effect on a coroutine that has ended.
+    pub fn cancel(&self) {
+        // SAFETY: see the module's documentation.
+        unsafe { self.0.cancel() }
+    }
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Canceller")
+    }
+}
+
+/// How a coroutine ended that did not return.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// It was cancelled.
+    #[error("the coroutine was cancelled")]
+    Cancelled,
+    /// It used more stack than it has.
+    #[error("the coroutine overflowed its stack")]
+    Overflowed,
+    /// It panicked; the message, where there was one.
+    #[error("the coroutine panicked: {0}")]
+    Panicked(String),
+}
+
+impl Ended {
+    fn from_payload(payload: Box<dyn Any + Send>) -> Self {
+        match payload.downcast_ref::<generator::Error>() {
+            Some(generator::Error::Cancel) => Self::Cancelled,
+            Some(generator::Error::StackErr) => Self::Overflowed,
+            _ => Self::Panicked(panic_message(&*payload).to_owned()),
+        }
+    }
+}
+
+/// The text of a panic, as far as there is one.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::on_end;
+    use crossbeam::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn ids_are_unique_and_known_inside_and_outside() {
+        let handles: Vec<_> = (0..100).map(|_| spawn(CoroutineId::current)).collect();
+        let mut seen = std::collections::HashSet::new();
+        for handle in handles {
+            let outside = handle.id();
+            assert_eq!(handle.join().unwrap(), outside);
+            assert!(seen.insert(outside));
+        }
+    }
+
+    #[test]
+    fn a_coroutine_that_others_started_gets_an_id_and_keeps_it() {
+        let (before, after) = may::go!(|| {
+            let before = CoroutineId::current();
+            time::yield_now();
+            (before, CoroutineId::current())
+        })
+        .join()
+        .unwrap();
+        assert_eq!(before, after);
+    }
+
+    #[test]
+    fn spawn_on_and_spawn_here_choose_the_worker() {
+        for worker in start::start(start::RuntimeOptions::default()).workers() {
+            let (own, childs) = spawn_on(worker, || {
+                let child = spawn_here(WorkerId::current);
+                (WorkerId::current(), child.join().unwrap())
+            })
+            .join()
+            .unwrap();
+            assert_eq!((own, childs), (Some(worker), Some(worker)));
+        }
+    }
+
+    #[test]
+    fn a_cancel_unwinds_and_runs_the_end_hooks() {
+        let (ended, end) = channel::unbounded();
+        let handle = spawn(move || {
+            on_end(move || ended.send("gone").unwrap());
+            time::sleep(Duration::from_secs(3_600));
+        });
+        handle.canceller().cancel();
+        assert!(matches!(handle.join(), Err(Ended::Cancelled)));
+        assert_eq!(end.recv_timeout(Duration::from_secs(10)), Ok("gone"));
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_message_and_ends_nothing_else() {
+        let bystander = spawn(|| {
+            time::sleep(Duration::from_millis(20));
+            7
+        });
+        let message = spawn(|| -> () { panic!("number {}", 3) }).join().unwrap_err().to_string();
+        assert_eq!(message, "the coroutine panicked: number 3");
+        assert_eq!(bystander.join().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_sleep_ends_on_a_worker() {
+        let worker = spawn(|| {
+            time::sleep(Duration::from_millis(2));
+            WorkerId::current()
+        });
+        assert!(worker.join().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_timed_out_wait_ends_on_a_worker() {
+        let (result, worker) = spawn(|| {
+            let result = time::Waiter::new().park(Some(Duration::from_millis(2)));
+            (result, WorkerId::current())
+        })
+        .join()
+        .unwrap();
+        assert_eq!(result, Err(time::TimedOut));
+        assert!(worker.is_some());
+    }
+}

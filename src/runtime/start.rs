@@ -1,0 +1,99 @@
+//! Starting the worker threads, once a process.
+
+use std::panic;
+use std::sync::{Arc, Barrier, OnceLock};
+
+use super::worker::{self, WorkerId};
+use super::{deep_stack, spawn};
+
+/// How the runtime starts. [`Default`] suits the machine.
+#[derive(Clone, Debug)]
+pub struct RuntimeOptions {
+    workers: usize,
+    pin: bool,
+}
+
+/// The most workers a runtime has; `may` keeps that many selectors inline.
+const MAX_WORKERS: usize = 128;
+
+impl Default for RuntimeOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { workers: cores.min(MAX_WORKERS), pin: false }
+    }
+}
+
+impl RuntimeOptions {
+    /// The number of worker threads, 1 to 128. Default: one a core that the process may use.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.clamp(1, MAX_WORKERS);
+        self
+    }
+
+    /// Whether each worker is pinned to a core. Default: no, for a pinned worker cannot leave a core that
+    /// another process keeps busy.
+    #[must_use]
+    pub fn pin(mut self, pin: bool) -> Self {
+        self.pin = pin;
+        self
+    }
+}
+
+/// The running runtime.
+#[derive(Debug)]
+pub struct Runtime {
+    workers: usize,
+}
+
+impl Runtime {
+    /// The worker threads.
+    pub fn workers(&self) -> impl ExactSizeIterator<Item = WorkerId> {
+        (0..self.workers).map(WorkerId::new)
+    }
+}
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+/// Starts the workers; a later call returns the runtime that runs already, and its options count for
+/// nothing. Spawning starts it with the defaults where nobody did before.
+pub fn start(options: RuntimeOptions) -> &'static Runtime {
+    RUNTIME.get_or_init(|| {
+        may::config().set_workers(options.workers).set_worker_pin(options.pin);
+        // Another part of the process may have started may's workers before us: what it says is what runs.
+        let workers = may::config().get_workers();
+        worker::prepare(workers);
+        install_panic_hook();
+        enlist_workers(workers);
+        Runtime { workers }
+    })
+}
+
+/// Tells every worker thread its number. A coroutine is sent to each, and none lets go of its thread before
+/// all have one, so each thread gets exactly one number even where `may` was built to steal work.
+fn enlist_workers(workers: usize) {
+    let all_here = Arc::new(Barrier::new(workers));
+    let enlisted: Vec<_> = (0..workers)
+        .map(|index| {
+            let all_here = Arc::clone(&all_here);
+            spawn::raw_spawn_on(index, move || {
+                worker::enlist(WorkerId::new(index));
+                all_here.wait();
+            })
+        })
+        .collect();
+    for handle in enlisted {
+        handle.wait();
+    }
+}
+
+/// A cancel is a panic that says nothing; any other panic is reported as before, on the deep stack, for a
+/// backtrace needs more room than a coroutine has.
+fn install_panic_hook() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !matches!(info.payload().downcast_ref(), Some(generator::Error::Cancel)) {
+            deep_stack::run(|| report(info));
+        }
+    }));
+}

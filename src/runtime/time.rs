@@ -1,0 +1,163 @@
+//! Waiting: sleep, yield, and park with a limit.
+//!
+//! `may` runs a coroutine that a timer woke *on its one timer thread*, until the coroutine next yields.
+//! Work done there would delay every timer of the process, so every wait here yields once more after a timer
+//! woke it, and ends on a worker.
+//!
+//! `may` keeps a list for every distinct duration, so durations are rounded up to few distinct ones first:
+//! to two significant digits, in steps of five in the second one ([`round_up`]).
+
+use std::time::{Duration, Instant};
+
+use may::coroutine;
+use may::sync::Blocker;
+
+use super::id::CoroutineId;
+use super::{deep_stack, worker};
+
+/// The longest single wait handed to `may`. Longer ones are waited for in pieces.
+const LONGEST_WAIT: Duration = Duration::from_secs(10_000);
+
+/// Suspends the current coroutine for `duration`, rounded up as [`round_up`] says; a plain thread sleeps.
+///
+/// # Panics
+///
+/// On the deep stack, where nothing may wait. Unwinds when the coroutine is cancelled.
+pub fn sleep(duration: Duration) {
+    assert_can_wait("sleep");
+    let deadline = Instant::now() + duration;
+    worker::mark_running(None);
+    let mut remaining = duration;
+    while !remaining.is_zero() {
+        coroutine::sleep(round_up(remaining.min(LONGEST_WAIT)));
+        remaining = deadline.saturating_duration_since(Instant::now());
+    }
+    leave_timer_thread();
+    resumed();
+}
+
+/// Lets the other coroutines of this worker run first; a plain thread yields to the system. Panics and unwinds
+/// like [`sleep`].
+pub fn yield_now() {
+    assert_can_wait("yield_now");
+    worker::mark_running(None);
+    coroutine::yield_now();
+    resumed();
+}
+
+/// The duration that is waited for instead of `duration`: the next one up of about a thousand, at most 5 %
+/// longer (and at least a millisecond), exact for round durations such as 50 ms, 2 s, 30 s.
+pub fn round_up(duration: Duration) -> Duration {
+    let micros = duration.as_micros().min(LONGEST_WAIT.as_micros()) as u64;
+    let mut step = 1_000;
+    while micros > step * 100 * 2 {
+        step *= 10;
+    }
+    // Below 200 steps of a decade every one counts (1 ms up to 200 ms, 10 ms up to 2 s, ...).
+    Duration::from_micros(micros.max(1).div_ceil(step) * step)
+}
+
+/// A place for one coroutine (or plain thread) to wait until another says go on.
+///
+/// A permit, not a queue: [`unpark`](Self::unpark) before [`park`](Self::park) lets the next park return at once;
+/// several count as one. Made by the one that parks; shared by an `Arc` with those that unpark.
+#[derive(Debug)]
+pub struct Waiter {
+    blocker: Blocker,
+}
+
+/// The wait's time was over before anybody said go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
+
+impl Waiter {
+    /// A waiter for the current coroutine, or thread.
+    #[expect(clippy::new_without_default, reason = "it belongs to whoever calls: not a value of no context")]
+    pub fn new() -> Self {
+        Self { blocker: Blocker::new(false) }
+    }
+
+    /// Waits for [`unpark`](Self::unpark), at most for `limit`, rounded up as [`round_up`] says. May return `Ok`
+    /// without an `unpark`: look at what you wait for again. Panics and unwinds like [`sleep`].
+    pub fn park(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
+        assert_can_wait("park");
+        worker::mark_running(None);
+        let mut remaining = limit;
+        let result = loop {
+            let piece = remaining.map(|left| left.min(LONGEST_WAIT));
+            match self.blocker.park(piece.map(round_up)) {
+                Ok(()) => break Ok(()),
+                Err(_) if remaining == piece => {
+                    leave_timer_thread();
+                    break Err(TimedOut);
+                }
+                Err(_) => remaining = remaining.zip(piece).map(|(left, piece)| left - piece),
+            }
+        };
+        resumed();
+        result
+    }
+
+    /// Lets the waiting one go on, or its next park return at once.
+    pub fn unpark(&self) {
+        self.blocker.unpark();
+    }
+}
+
+/// To be called after any wait: tells the worker which coroutine it runs again.
+pub(super) fn resumed() {
+    if coroutine::is_coroutine() {
+        worker::mark_running(Some(CoroutineId::current()));
+    }
+}
+
+fn leave_timer_thread() {
+    if coroutine::is_coroutine() && worker::WorkerId::current().is_none() {
+        coroutine::yield_now();
+    }
+}
+
+#[track_caller]
+fn assert_can_wait(what: &str) {
+    assert!(!deep_stack::is_current(), "{what} on the deep stack: code that runs there must not wait");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn round_durations_stay_exact() {
+        for millis in [1, 20, 50, 100, 150, 500, 1_000, 2_000, 5_000, 30_000, 60_000, 300_000] {
+            let exact = Duration::from_millis(millis);
+            assert_eq!(round_up(exact), exact);
+        }
+    }
+
+    #[test]
+    fn rounding_goes_up_by_at_most_five_percent_and_a_millisecond() {
+        let mut nanos = 1_u64;
+        while nanos < 9_000_000_000_000 {
+            let asked = Duration::from_nanos(nanos);
+            let rounded = round_up(asked);
+            assert!(rounded + Duration::from_micros(1) > asked, "{asked:?} became {rounded:?}");
+            assert!(
+                rounded <= asked.mul_f64(1.05) + Duration::from_millis(1),
+                "{asked:?} became {rounded:?}"
+            );
+            nanos = nanos * 21 / 20 + 1;
+        }
+    }
+
+    #[test]
+    fn all_durations_become_fewer_than_a_thousand_and_twenty_four() {
+        let mut seen = HashSet::new();
+        let mut micros = 1_u64;
+        while micros < 10_000_000_000 {
+            seen.insert(round_up(Duration::from_micros(micros)));
+            micros += 1 + micros / 2_000;
+        }
+        assert!(seen.len() < 1_024, "{} distinct durations", seen.len());
+    }
+}
