@@ -13,7 +13,8 @@ use may::coroutine;
 use may::sync::Blocker;
 
 use super::id::CoroutineId;
-use super::{deep_stack, worker};
+use super::worker::{self, WorkerId};
+use super::{deep_stack, spawn};
 
 /// The longest single wait handed to `may`. Longer ones are waited for in pieces.
 const LONGEST_WAIT: Duration = Duration::from_secs(10_000);
@@ -36,13 +37,25 @@ pub fn sleep(duration: Duration) {
     resumed();
 }
 
-/// Lets the other coroutines of this worker run first; a plain thread yields to the system. Panics and unwinds
-/// like [`sleep`].
+/// Lets the other coroutines of this worker run first, and every millisecond its sockets too; a plain thread
+/// yields to the system. Panics and unwinds like [`sleep`].
+///
+/// `may`'s own `yield_now` only goes to the end of the worker's queue, and a worker looks at its sockets when
+/// that queue is empty. A coroutine that yields in a loop would keep it from ever being so.
 pub fn yield_now() {
     assert_can_wait("yield_now");
     worker::mark_running(None);
-    coroutine::yield_now();
+    match WorkerId::current() {
+        Some(worker) if worker::poll_is_due() => poll_sockets(worker),
+        _ => coroutine::yield_now(),
+    }
     resumed();
+}
+
+/// Waits until `worker` has looked at its sockets once: a coroutine sent to it from outside is
+/// queued behind them.
+fn poll_sockets(worker: WorkerId) {
+    spawn::raw_spawn_on(worker.index(), || ()).wait();
 }
 
 /// The duration that is waited for instead of `duration`: the next one up of about a thousand, at most 5 %
@@ -112,7 +125,7 @@ pub(super) fn resumed() {
 }
 
 fn leave_timer_thread() {
-    if coroutine::is_coroutine() && worker::WorkerId::current().is_none() {
+    if coroutine::is_coroutine() && WorkerId::current().is_none() {
         coroutine::yield_now();
     }
 }
@@ -125,7 +138,27 @@ fn assert_can_wait(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::start;
     use std::collections::HashSet;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_coroutine_that_only_yields_does_not_keep_its_worker_from_its_sockets() {
+        let worker = start::start(start::RuntimeOptions::default()).workers().next().unwrap();
+        let heard = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&heard);
+        let yielding = spawn::spawn_on(worker, move || {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !heard.load(Ordering::Relaxed) {
+                assert!(Instant::now() < deadline, "a coroutine sent to this worker never ran");
+                yield_now();
+            }
+        });
+        // What comes from outside comes through the selector, as sockets do.
+        spawn::spawn_on(worker, move || told.store(true, Ordering::Relaxed));
+        yielding.join().unwrap();
+    }
 
     #[test]
     fn round_durations_stay_exact() {

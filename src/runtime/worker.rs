@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use super::id::CoroutineId;
 
@@ -54,6 +55,21 @@ pub(super) fn mark_running(id: Option<CoroutineId>) {
     }
 }
 
+/// Whether the current worker should look at its sockets before it goes on with its queue; says so once a
+/// millisecond.
+#[inline(never)]
+pub(super) fn poll_is_due() -> bool {
+    const PERIOD: Duration = Duration::from_millis(1);
+    let now = Instant::now();
+    LAST_POLL.with(|last| {
+        let due = last.get().is_none_or(|last| now.duration_since(last) >= PERIOD);
+        if due {
+            last.set(Some(now));
+        }
+        due
+    })
+}
+
 /// Makes room for the marks of `count` workers. Once a process.
 pub(super) fn prepare(count: usize) {
     RUNNING.get_or_init(|| (0..count).map(|_| Running::default()).collect());
@@ -79,6 +95,7 @@ static CURRENT_WORKER: CurrentWorker = CurrentWorker;
 
 thread_local! {
     static WORKER: Cell<Option<WorkerId>> = const { Cell::new(None) };
+    static LAST_POLL: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 impl CurrentWorker {
