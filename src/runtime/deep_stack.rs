@@ -7,8 +7,8 @@
 //! # When code waits all the same
 //!
 //! Code on the deep stack must not wait. The waits of this crate panic there. Should it wait through `may` directly,
-//! nothing breaks: a running call *owns* its stack (the thread gets another one for the next call), and scratch
-//! is never freed and locked while in use. It only costs memory.
+//! nothing breaks: a running call *owns* its stack and its scratch (the thread gets others for the next call), scratch
+//! is never freed, and it knows the coroutine that has it. It only costs memory.
 //!
 //! An overflow of the deep stack hits its guard page and ends the process: it is sized at four times
 //! what the audio sandbox was measured to need.
@@ -16,11 +16,14 @@
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use corosensei::stack::DefaultStack;
 use may::coroutine;
 use parking_lot::Mutex;
 use scoped_tls::scoped_thread_local;
+
+use super::id::CoroutineId;
 
 /// The size of a deep stack. Only the pages that were ever touched take memory. libopus needs up to 105 KB (stereo,
 /// complexity 10).
@@ -42,6 +45,7 @@ pub fn run<R>(f: impl FnOnce() -> R) -> R {
     }
     let mut deep = take_idle();
     let scratch = deep.scratch;
+    scratch.owner.store(CoroutineId::current().get(), Ordering::Relaxed);
     // A panic is caught and resumed below, so that the stack goes back to its thread.
     let call = || catch_unwind(AssertUnwindSafe(|| SCRATCH.set(scratch, f)));
     let result = if coroutine::is_coroutine() {
@@ -53,6 +57,7 @@ pub fn run<R>(f: impl FnOnce() -> R) -> R {
     } else {
         call()
     };
+    scratch.owner.store(0, Ordering::Relaxed);
     put_idle(deep);
     result.unwrap_or_else(|panic| resume_unwind(panic))
 }
@@ -60,7 +65,9 @@ pub fn run<R>(f: impl FnOnce() -> R) -> R {
 /// Whether the caller runs inside [`run`].
 #[inline(never)]
 pub fn is_current() -> bool {
+    // The scope may be that of another coroutine, which waited in there.
     SCRATCH.is_set()
+        && SCRATCH.with(|scratch| scratch.owner.load(Ordering::Relaxed)) == CoroutineId::current().get()
 }
 
 /// Lends the scratch of type `T` that belongs to the worker's deep stack: buffers too big for every sandbox
@@ -93,6 +100,8 @@ type Slot = Mutex<Box<dyn Any + Send>>;
 /// Values by type. Slots are never removed, and a `Scratch` is never freed: a worker lives as long as the process.
 #[derive(Default)]
 struct Scratch {
+    /// The coroutine whose call has it, 0 for none.
+    owner: AtomicU64,
     slots: Mutex<Vec<(TypeId, &'static Slot)>>,
 }
 
