@@ -1,1 +1,59 @@
-//! The audio sandbox: an Opus codec pair and the filters between them.
+//! The audio sandbox: an Opus codec pair and the voice filters between them.
+//!
+//! ```text
+//!  packet -> decode -> sanitise -> high-pass -> gate -> compressor -> make-up -> limiter -> encode -> packet
+//!            `------------------------ AudioSandbox::process ----------------------------------'
+//! ```
+//!
+//! An [`AudioSandbox`] is costly to build and holds one voice's state, so it is built once, lent to one
+//! session at a time, and brought back by [`AudioSandbox::reset`]. What it promises:
+//!
+//! * **Reset is complete.** After `reset` it behaves bit for bit like a fresh one, whatever happened before.
+//!   libopus keeps settings over its own `OPUS_RESET_STATE`, and some state as well; so a reset here initialises
+//!   encoder and decoder anew, in their own memory.
+//! * **The steady state allocates nothing**: not in `process`, `reset`, `restart` or `configure`.
+//! * **Bad input is an error, never a panic**, and does not spoil the next good packet.
+//!
+//! There are no threads, sockets or clocks in here. Buffers that hold nothing between two calls live in
+//! [`Scratch`], one for each worker thread, so that an idle sandbox costs only its real state.
+//!
+//! ```
+//! use sandbox::{AudioSandbox, Scratch, Settings, SettingsUpdate};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut sandbox = AudioSandbox::new(Settings::default())?;
+//! let mut scratch = Scratch::default();
+//!
+//! // One session's wishes, checked as a whole, on top of the template.
+//! let wishes = SettingsUpdate { bitrate: Some(24_000.into()), ..SettingsUpdate::default() };
+//! let settings = sandbox.settings().with(&wishes)?;
+//! sandbox.configure(&settings)?;
+//!
+//! // 20 ms of silence as a packet to work on.
+//! let mut packet = Vec::new();
+//! sandbox.encode(&[0.0; 960], &mut scratch, &mut packet)?;
+//!
+//! let mut answer = Vec::new();
+//! let processed = sandbox.process(&packet, &mut scratch, &mut answer)?;
+//! assert_eq!(processed.duration().as_millis(), 20);
+//!
+//! sandbox.reset()?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod codec;
+mod error;
+mod filter;
+mod sandbox;
+mod scratch;
+mod settings;
+mod update;
+
+pub use error::{SandboxError, SettingError};
+pub use filter::{biquad, compressor, gate, level, limiter, VoiceClarity};
+pub use opus::{Application, Channels, Signal};
+pub use sandbox::{AudioSandbox, Processed};
+pub use scratch::Scratch;
+pub use settings::{SampleRate, Settings};
+pub use update::{RawValue, SettingsUpdate};

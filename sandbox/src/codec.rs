@@ -1,0 +1,424 @@
+//! The one place that talks to libopus, and the only `unsafe` of the crate.
+//!
+//! The `opus` crate's `Encoder` and `Decoder` can't be initialised a second time in place, and `OPUS_RESET_STATE` is
+//! not a full reset: it keeps every setting, `voice_ratio` (what a silent first frame is taken for) and `LBRR_coded`
+//! (the hysteresis of in-band FEC). So both states live in memory of our own here, large enough for stereo, and are
+//! initialised in it by `opus_encoder_init` and `opus_decoder_init`, which clear all of the state. Neither keeps a
+//! pointer into anything but its own memory and libopus' constant tables, and neither owns anything that would have
+//! to be freed, so the memory is plain bytes: it may be copied (see [`PacketJoiner`]) and sent to other threads.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+
+use opus::ErrorCode;
+use opusic_sys as ffi;
+
+use crate::{SandboxError, Settings};
+
+/// Units of 2.5 ms in the longest packet, 120 ms.
+const MAX_UNITS: usize = 48;
+/// Block lengths that `opus_encode_float` takes, in units of 2.5 ms.
+const NATIVE_UNITS: [usize; 9] = [1, 2, 4, 8, 16, 24, 32, 40, 48];
+/// The most bytes libopus puts into 20 ms: a frame of 1,275 bytes (RFC 6716, section 3.4) and its TOC byte.
+const MAX_BYTES_PER_20_MS: usize = 1_276;
+
+/// Memory for a codec state, aligned as `malloc` would align it.
+#[derive(Debug, Clone, Default)]
+struct StateMemory(Vec<MemoryBlock>);
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(16))]
+struct MemoryBlock([u8; 16]);
+
+impl StateMemory {
+    /// `bytes` as libopus told them, zeroed; an error if it told none.
+    fn new(bytes: c_int, call: &'static str) -> Result<StateMemory, SandboxError> {
+        match usize::try_from(bytes) {
+            Ok(bytes) if bytes > 0 => Ok(StateMemory(vec![MemoryBlock([0; 16]); bytes.div_ceil(16)])),
+            _ => Err(failed(call, bytes)),
+        }
+    }
+
+    fn as_mut_ptr<T>(&mut self) -> *mut T {
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+/// An Opus encoder that can be initialised again in place.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    memory: StateMemory,
+    /// The settings in force, or `None` while the memory holds no initialised encoder.
+    settings: Option<Settings>,
+    lookahead: usize,
+}
+
+impl Encoder {
+    pub(crate) fn new(settings: &Settings) -> Result<Encoder, SandboxError> {
+        // SAFETY: takes a number, touches no memory of ours.
+        let bytes = unsafe { ffi::opus_encoder_get_size(2) };
+        let memory = StateMemory::new(bytes, "opus_encoder_get_size")?;
+        let mut encoder = Encoder { memory, settings: None, lookahead: 0 };
+        encoder.init(settings)?;
+        Ok(encoder)
+    }
+
+    /// Clears all state and all settings, then puts `settings` in force.
+    pub(crate) fn init(&mut self, settings: &Settings) -> Result<(), SandboxError> {
+        self.settings = None;
+        // SAFETY: the memory is aligned and as large as libopus asks for two channels, which is the most it needs
+        // for any rate, channel count and application; it writes nothing else.
+        let code = unsafe {
+            ffi::opus_encoder_init(
+                self.memory.as_mut_ptr(),
+                settings.sample_rate.hz() as i32,
+                settings.channels as c_int,
+                settings.application as c_int,
+            )
+        };
+        check(code, "opus_encoder_init")?;
+        self.settings = Some(*settings);
+        self.apply(settings)?;
+        let mut lookahead: c_int = 0;
+        // SAFETY: the encoder is initialised; this request takes a pointer to an int, which outlives the call.
+        let code = unsafe {
+            ffi::opus_encoder_ctl(
+                self.memory.as_mut_ptr(),
+                ffi::OPUS_GET_LOOKAHEAD_REQUEST,
+                &mut lookahead as *mut c_int,
+            )
+        };
+        check(code, "OPUS_GET_LOOKAHEAD")?;
+        self.lookahead = usize::try_from(lookahead).unwrap_or(0);
+        Ok(())
+    }
+
+    /// Puts every setting in force that can change in mid-stream, and keeps the signal state.
+    ///
+    /// `settings` must be of the same rate, channels and application as those in force.
+    pub(crate) fn apply(&mut self, settings: &Settings) -> Result<(), SandboxError> {
+        debug_assert!(self.settings.is_some_and(|current| current.same_stream(settings)));
+        self.control(ffi::OPUS_SET_BITRATE_REQUEST, settings.bitrate, "OPUS_SET_BITRATE")?;
+        self.control(ffi::OPUS_SET_VBR_REQUEST, settings.vbr.into(), "OPUS_SET_VBR")?;
+        self.control(ffi::OPUS_SET_COMPLEXITY_REQUEST, settings.complexity.into(), "OPUS_SET_COMPLEXITY")?;
+        self.control(ffi::OPUS_SET_DTX_REQUEST, settings.dtx.into(), "OPUS_SET_DTX")?;
+        self.control(ffi::OPUS_SET_SIGNAL_REQUEST, settings.signal as c_int, "OPUS_SET_SIGNAL")?;
+        self.control(ffi::OPUS_SET_INBAND_FEC_REQUEST, settings.fec.into(), "OPUS_SET_INBAND_FEC")?;
+        self.control(
+            ffi::OPUS_SET_PACKET_LOSS_PERC_REQUEST,
+            settings.expected_loss_percent.into(),
+            "OPUS_SET_PACKET_LOSS_PERC",
+        )?;
+        self.settings = Some(*settings);
+        Ok(())
+    }
+
+    /// Samples of one channel by which encoded speech comes late.
+    pub(crate) fn lookahead(&self) -> usize {
+        self.lookahead
+    }
+
+    /// Encodes a block of 1 to 48 times 2.5 ms as one packet into `out`, which is cleared first.
+    ///
+    /// libopus itself encodes 2.5, 5, 10, 20, 40, 60, 80, 100 and 120 ms. Opus allows every other multiple as well
+    /// (three frames of 10 ms, say); such a block is encoded in pieces that are joined into one packet.
+    pub(crate) fn encode(
+        &mut self,
+        pcm: &[f32],
+        joiner: &mut PacketJoiner,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SandboxError> {
+        out.clear();
+        let settings = self.settings.ok_or_else(|| failed("opus_encode_float", ffi::OPUS_INVALID_STATE))?;
+        let unit = settings.sample_rate.samples_per_unit() * settings.channel_count();
+        let units = pcm.len() / unit;
+        if pcm.len() % unit != 0 || !(1..=MAX_UNITS).contains(&units) {
+            return Err(SandboxError::BlockLength {
+                samples: pcm.len(),
+                channels: settings.channel_count(),
+                sample_rate: settings.sample_rate.hz(),
+                unit,
+            });
+        }
+        let result = if NATIVE_UNITS.contains(&units) {
+            self.encode_native(pcm, &settings, out)
+        } else {
+            self.encode_joined(pcm, unit, &settings, joiner, out)
+        };
+        if result.is_err() {
+            out.clear();
+        }
+        // A packet of several frames that falls back from stereo to mono leaves OPUS_SET_FORCE_CHANNELS(1) behind
+        // (opus_encode_native in libopus 1.6.1), which would hold the whole rest of the session in mono.
+        if settings.channel_count() == 2 && units > 8 {
+            self.control(ffi::OPUS_SET_FORCE_CHANNELS_REQUEST, ffi::OPUS_AUTO, "OPUS_SET_FORCE_CHANNELS")?;
+        }
+        result
+    }
+
+    /// Encodes a block of a native length and appends the packet to `out`.
+    fn encode_native(
+        &mut self,
+        pcm: &[f32],
+        settings: &Settings,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SandboxError> {
+        let samples = pcm.len() / settings.channel_count();
+        let max_bytes = MAX_BYTES_PER_20_MS * samples.div_ceil(8 * settings.sample_rate.samples_per_unit());
+        out.reserve(max_bytes);
+        let start = out.len();
+        // SAFETY: `encode` has checked that the encoder is initialised. It reads `samples` times the channels it was
+        // initialised with, which is all of `pcm` and no more, and writes at most `max_bytes` into the capacity that
+        // was just reserved behind `start`.
+        let bytes = unsafe {
+            ffi::opus_encode_float(
+                self.memory.as_mut_ptr(),
+                pcm.as_ptr(),
+                samples as c_int,
+                out.as_mut_ptr().add(start),
+                max_bytes as i32,
+            )
+        };
+        check(bytes, "opus_encode_float")?;
+        // SAFETY: libopus has written `bytes` bytes (not negative, at most `max_bytes`) behind `start`.
+        unsafe { out.set_len(start + bytes as usize) };
+        Ok(())
+    }
+
+    /// Encodes a block of any multiple of `unit` in pieces of equal length and appends them to `out` as one packet.
+    ///
+    /// Frames can share a packet only if mode, bandwidth, channels and frame length are the same (their TOC bytes
+    /// are equal, RFC 6716 section 3.1). The encoder is first left to choose freely, and nearly always makes the same
+    /// choice for each piece. If not, its state from before is put back and pieces of at most 5 ms are encoded, which
+    /// are always in CELT mode, with bandwidth and channels held to those of the first.
+    fn encode_joined(
+        &mut self,
+        pcm: &[f32],
+        unit: usize,
+        settings: &Settings,
+        joiner: &mut PacketJoiner,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SandboxError> {
+        let units = pcm.len() / unit;
+        let longest_piece = [4, 2, 1].into_iter().find(|piece| units % piece == 0).unwrap_or(1);
+        joiner.before.0.clone_from(&self.memory.0);
+        joiner.clear();
+        for piece in pcm.chunks_exact(longest_piece * unit) {
+            self.encode_native(piece, settings, &mut joiner.pieces)?;
+            joiner.end_piece();
+        }
+        if !joiner.pieces_match() {
+            self.memory.0.clone_from(&joiner.before.0);
+            joiner.clear();
+            let encoded = self.encode_held(pcm, longest_piece.min(2) * unit, settings, joiner);
+            self.control(ffi::OPUS_SET_BANDWIDTH_REQUEST, ffi::OPUS_AUTO, "OPUS_SET_BANDWIDTH")?;
+            self.control(ffi::OPUS_SET_FORCE_CHANNELS_REQUEST, ffi::OPUS_AUTO, "OPUS_SET_FORCE_CHANNELS")?;
+            encoded?;
+        }
+        joiner.join(!settings.vbr, out)
+    }
+
+    /// Encodes pieces of `piece` samples, each with the bandwidth and channels of the first, which stay held.
+    fn encode_held(
+        &mut self,
+        pcm: &[f32],
+        piece: usize,
+        settings: &Settings,
+        joiner: &mut PacketJoiner,
+    ) -> Result<(), SandboxError> {
+        for (index, piece) in pcm.chunks_exact(piece).enumerate() {
+            self.encode_native(piece, settings, &mut joiner.pieces)?;
+            joiner.end_piece();
+            if index == 0 {
+                let no_packet = |_| failed("opus_encode_float", ffi::OPUS_INTERNAL_ERROR);
+                let bandwidth = opus::packet::get_bandwidth(&joiner.pieces).map_err(no_packet)?;
+                let channels = opus::packet::get_nb_channels(&joiner.pieces).map_err(no_packet)?;
+                self.control(ffi::OPUS_SET_BANDWIDTH_REQUEST, bandwidth as c_int, "OPUS_SET_BANDWIDTH")?;
+                self.control(
+                    ffi::OPUS_SET_FORCE_CHANNELS_REQUEST,
+                    channels as c_int,
+                    "OPUS_SET_FORCE_CHANNELS",
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One control request that takes an integer by value.
+    fn control(&mut self, request: c_int, value: c_int, call: &'static str) -> Result<(), SandboxError> {
+        if self.settings.is_none() {
+            return Err(failed(call, ffi::OPUS_INVALID_STATE));
+        }
+        // SAFETY: the encoder is initialised, and every request passed here (all in this file) is an OPUS_SET one
+        // whose only argument is an int.
+        let code = unsafe { ffi::opus_encoder_ctl(self.memory.as_mut_ptr(), request, value) };
+        check(code, call)
+    }
+}
+
+/// An Opus decoder that can be initialised again in place.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    memory: StateMemory,
+    /// The settings in force, or `None` while the memory holds no initialised decoder.
+    settings: Option<Settings>,
+}
+
+impl Decoder {
+    pub(crate) fn new(settings: &Settings) -> Result<Decoder, SandboxError> {
+        // SAFETY: takes a number, touches no memory of ours.
+        let bytes = unsafe { ffi::opus_decoder_get_size(2) };
+        let memory = StateMemory::new(bytes, "opus_decoder_get_size")?;
+        let mut decoder = Decoder { memory, settings: None };
+        decoder.init(settings)?;
+        Ok(decoder)
+    }
+
+    /// Clears all state.
+    pub(crate) fn init(&mut self, settings: &Settings) -> Result<(), SandboxError> {
+        self.settings = None;
+        // SAFETY: the memory is aligned and as large as libopus asks for two channels, the most it ever needs.
+        let code = unsafe {
+            ffi::opus_decoder_init(
+                self.memory.as_mut_ptr(),
+                settings.sample_rate.hz() as i32,
+                settings.channels as c_int,
+            )
+        };
+        check(code, "opus_decoder_init")?;
+        self.settings = Some(*settings);
+        Ok(())
+    }
+
+    /// Decodes a packet, which is not empty, to the front of `pcm`; returns how many interleaved samples that are.
+    pub(crate) fn decode(&mut self, packet: &[u8], pcm: &mut [f32]) -> Result<usize, SandboxError> {
+        let settings = self.settings.ok_or_else(|| failed("opus_decode_float", ffi::OPUS_INVALID_STATE))?;
+        let channels = settings.channel_count();
+        let bytes = c_int::try_from(packet.len()).map_err(|_| bad_packet(packet, ffi::OPUS_BAD_ARG))?;
+        let room = (pcm.len() / channels).min(settings.sample_rate.longest_packet());
+        // SAFETY: the decoder is initialised. It reads `bytes` bytes of the packet and writes at most `room` times
+        // the channels it was initialised with, which fits into `pcm`.
+        let samples = unsafe {
+            ffi::opus_decode_float(
+                self.memory.as_mut_ptr(),
+                packet.as_ptr(),
+                bytes,
+                pcm.as_mut_ptr(),
+                room as c_int,
+                0,
+            )
+        };
+        match usize::try_from(samples) {
+            Ok(samples) => Ok(samples * channels),
+            Err(_) => Err(bad_packet(packet, samples)),
+        }
+    }
+}
+
+/// Puts packets of one frame each together to one packet.
+#[derive(Debug, Default)]
+pub(crate) struct PacketJoiner {
+    /// The pieces, one after the other, and where each ends.
+    pieces: Vec<u8>,
+    ends: Vec<usize>,
+    /// The encoder's state before the first piece.
+    before: StateMemory,
+    repacketizer: StateMemory,
+}
+
+impl PacketJoiner {
+    fn clear(&mut self) {
+        self.pieces.clear();
+        self.ends.clear();
+    }
+
+    fn end_piece(&mut self) {
+        self.ends.push(self.pieces.len());
+    }
+
+    /// Each piece as the range of its bytes.
+    fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(self.ends.iter().copied()).map(|(start, end)| start..end)
+    }
+
+    /// Whether all TOC bytes agree in everything but the frame count code (their last two bits).
+    fn pieces_match(&self) -> bool {
+        let kind = |start: usize| self.pieces.get(start).map(|toc| toc & 0xFC);
+        self.ranges().all(|range| !range.is_empty() && kind(range.start) == kind(0))
+    }
+
+    /// Appends the joined packet to `out`; padded to the length of all pieces together if the bitrate is constant.
+    fn join(&mut self, constant_bitrate: bool, out: &mut Vec<u8>) -> Result<(), SandboxError> {
+        if self.repacketizer.0.is_empty() {
+            // SAFETY: takes nothing, touches no memory of ours.
+            let bytes = unsafe { ffi::opus_repacketizer_get_size() };
+            self.repacketizer = StateMemory::new(bytes, "opus_repacketizer_get_size")?;
+        }
+        let repacketizer: *mut ffi::OpusRepacketizer = self.repacketizer.as_mut_ptr();
+        // SAFETY: the memory is aligned and of the size that libopus asks for.
+        unsafe { ffi::opus_repacketizer_init(repacketizer) };
+        for range in self.ranges() {
+            let piece = &self.pieces[range];
+            // SAFETY: initialised above. It keeps a pointer to the piece, which stays where it is until the end of
+            // this function: `self.pieces` is not changed, and the next call begins with a new initialisation.
+            let code =
+                unsafe { ffi::opus_repacketizer_cat(repacketizer, piece.as_ptr(), piece.len() as i32) };
+            check(code, "opus_repacketizer_cat")?;
+        }
+        // Two bytes of header, and at most two more for each frame's length.
+        let max_bytes = self.pieces.len() + 2 * self.ends.len() + 2;
+        out.reserve(max_bytes);
+        let start = out.len();
+        // SAFETY: writes at most `max_bytes` into the capacity just reserved behind `start`, and reads the pieces,
+        // which don't overlap with it.
+        let bytes = unsafe {
+            ffi::opus_repacketizer_out(repacketizer, out.as_mut_ptr().add(start), max_bytes as i32)
+        };
+        check(bytes, "opus_repacketizer_out")?;
+        let mut bytes = bytes as usize;
+        if constant_bitrate && bytes < self.pieces.len() {
+            // SAFETY: `bytes` bytes are written behind `start`, and there is room for `max_bytes`, more than the
+            // padded length.
+            let code = unsafe {
+                ffi::opus_packet_pad(out.as_mut_ptr().add(start), bytes as i32, self.pieces.len() as i32)
+            };
+            check(code, "opus_packet_pad")?;
+            bytes = self.pieces.len();
+        }
+        // SAFETY: `bytes` bytes behind `start` are written, and fewer than the capacity.
+        unsafe { out.set_len(start + bytes) };
+        Ok(())
+    }
+}
+
+fn check(code: c_int, call: &'static str) -> Result<(), SandboxError> {
+    if code < 0 {
+        Err(failed(call, code))
+    } else {
+        Ok(())
+    }
+}
+
+fn failed(call: &'static str, code: c_int) -> SandboxError {
+    SandboxError::Codec { call, reason: reason(code) }
+}
+
+fn bad_packet(packet: &[u8], code: c_int) -> SandboxError {
+    SandboxError::BadPacket { bytes: packet.len(), reason: reason(code) }
+}
+
+/// libopus' own words for one of its error codes.
+fn reason(code: c_int) -> &'static str {
+    let code = match code {
+        ffi::OPUS_BAD_ARG => ErrorCode::BadArg,
+        ffi::OPUS_BUFFER_TOO_SMALL => ErrorCode::BufferTooSmall,
+        ffi::OPUS_INTERNAL_ERROR => ErrorCode::InternalError,
+        ffi::OPUS_INVALID_PACKET => ErrorCode::InvalidPacket,
+        ffi::OPUS_UNIMPLEMENTED => ErrorCode::Unimplemented,
+        ffi::OPUS_INVALID_STATE => ErrorCode::InvalidState,
+        ffi::OPUS_ALLOC_FAIL => ErrorCode::AllocFail,
+        _ => ErrorCode::Unknown,
+    };
+    code.description()
+}

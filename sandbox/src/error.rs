@@ -1,0 +1,64 @@
+//! What can go wrong: a setting out of range, or a packet or block that can't be processed.
+
+use thiserror::Error;
+
+/// A setting that was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field}: got {got}, accepted: {accepted}")]
+pub struct SettingError {
+    /// The setting's name, as clients write it.
+    pub field: &'static str,
+    /// What was asked for, cut to a printable length.
+    pub got: String,
+    /// The values that are accepted.
+    pub accepted: &'static str,
+}
+
+/// Why a packet or block was not processed. The sandbox stays usable.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SandboxError {
+    /// A packet of no bytes. Concealment of lost packets is asked for otherwise, never by an empty packet.
+    #[error("empty packet: an Opus packet has at least 1 byte")]
+    EmptyPacket,
+
+    /// libopus refused the packet: truncated, inconsistent lengths, or longer than 120 ms.
+    #[error("bad packet of {bytes} bytes: {reason}; accepted: one Opus packet (RFC 6716) of 2.5 to 120 ms")]
+    BadPacket {
+        /// The packet's length.
+        bytes: usize,
+        /// libopus' own words.
+        reason: &'static str,
+    },
+
+    /// A block of samples that is no multiple of 2.5 ms, empty, or longer than 120 ms.
+    #[error(
+        "bad block of {samples} interleaved samples: at {sample_rate} Hz with {channels} channel(s) a block has \
+         1 to 48 times {unit} samples (2.5 to 120 ms in steps of 2.5 ms)"
+    )]
+    BlockLength {
+        /// Interleaved samples in the block.
+        samples: usize,
+        /// Channels in force.
+        channels: usize,
+        /// The rate in force.
+        sample_rate: u32,
+        /// Interleaved samples in 2.5 ms.
+        unit: usize,
+    },
+
+    /// The decoder produced something that is no number; it was started anew.
+    #[error("packet of {bytes} bytes decoded to samples that are no numbers: dropped, decoder started anew")]
+    NotFinite {
+        /// The packet's length.
+        bytes: usize,
+    },
+
+    /// A call into libopus failed that can't fail for any input: memory or the library itself is at fault.
+    #[error("{call} failed: {reason}")]
+    Codec {
+        /// The libopus function or control request.
+        call: &'static str,
+        /// libopus' own words.
+        reason: &'static str,
+    },
+}

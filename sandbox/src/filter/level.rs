@@ -1,0 +1,46 @@
+//! Levels in decibels, and the envelope that gate and compressor follow.
+
+/// Stands for silence, and for all that is quieter.
+pub const SILENCE_DB: f32 = -120.0;
+
+/// 20 log10(2): decibels in a doubling of amplitude.
+const DB_PER_OCTAVE: f32 = 6.020_6;
+
+/// An amplitude (0 or more) in dB relative to full scale, not below [`SILENCE_DB`].
+pub fn amplitude_to_db(amplitude: f32) -> f32 {
+    // log2(0) is minus infinity, which max takes to the floor.
+    (amplitude.log2() * DB_PER_OCTAVE).max(SILENCE_DB)
+}
+
+/// The amplitude factor of a gain in dB.
+pub fn db_to_amplitude(gain_db: f32) -> f32 {
+    (gain_db * (1.0 / DB_PER_OCTAVE)).exp2()
+}
+
+/// How much of the way to its target a one-pole smoother goes in each of `ticks_per_second` steps:
+/// 1 - exp(-1 / (time constant x rate)), so that 63 % are done after `time_ms`.
+pub fn smoothing(time_ms: f32, ticks_per_second: f32) -> f32 {
+    -(-1000.0 / (time_ms * ticks_per_second)).exp_m1()
+}
+
+/// A peak follower: up at once, down at a constant number of dB a second, which bridges the time between two pulses
+/// of a low voice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LevelFollower {
+    level_db: f32,
+}
+
+impl Default for LevelFollower {
+    fn default() -> Self {
+        LevelFollower { level_db: SILENCE_DB }
+    }
+}
+
+impl LevelFollower {
+    /// The level after a tick whose peak was `peak_db`. `fall_db` is how far it may fall in one tick.
+    #[inline]
+    pub fn next(&mut self, peak_db: f32, fall_db: f32) -> f32 {
+        self.level_db = peak_db.max(self.level_db - fall_db).max(SILENCE_DB);
+        self.level_db
+    }
+}
