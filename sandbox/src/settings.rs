@@ -165,6 +165,16 @@ impl Settings {
         self
     }
 
+    /// Samples of one channel by which a packet's answer lags behind the packet: the encoder's look-ahead of 6.5 ms, or
+    /// 2.5 ms when it is tuned for low delay (RFC 6716, section 2). The filters look at nothing that is yet to come.
+    pub fn delay_samples(&self) -> usize {
+        let unit = self.sample_rate.samples_per_unit();
+        match self.application {
+            Application::LowDelay => unit,
+            Application::Voip | Application::Audio => unit + self.sample_rate as usize / 250,
+        }
+    }
+
     /// Whether going from `self` to `other` needs a codec that starts anew: libopus fixes these at initialisation.
     pub(crate) fn same_stream(&self, other: &Settings) -> bool {
         (self.sample_rate, self.channels, self.application)

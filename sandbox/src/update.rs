@@ -89,6 +89,23 @@ pub struct SettingsUpdate {
     pub application: Option<RawValue>,
 }
 
+impl SettingsUpdate {
+    /// The names of all settings, as clients write them.
+    pub const FIELDS: [&'static str; 11] = [
+        "sample_rate",
+        "channels",
+        "intensity",
+        "bitrate",
+        "vbr",
+        "complexity",
+        "dtx",
+        "signal",
+        "fec",
+        "expected_loss_percent",
+        "application",
+    ];
+}
+
 impl Settings {
     /// These settings with the wishes put on top: all of them, or none and the first that was refused.
     pub fn with(&self, update: &SettingsUpdate) -> Result<Settings, SettingError> {

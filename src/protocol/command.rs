@@ -1,0 +1,176 @@
+//! What a client asks for in a text message.
+
+use sandbox::SettingsUpdate;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::reply::ErrorCode;
+
+/// The longest text message, in bytes. The longest sensible command has a tenth of it.
+pub const MAX_COMMAND_BYTES: usize = 4096;
+
+/// A command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Is anybody there?
+    Ping,
+    /// What has this session done so far?
+    Stats,
+    /// Forget the signal so far; the settings stay.
+    Reset,
+    /// Change settings, all that are named or none.
+    Config(Box<SettingsUpdate>),
+}
+
+/// Why a text message is no command.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum CommandError {
+    /// It is too long.
+    #[error("a command of {bytes} bytes: at most {MAX_COMMAND_BYTES} are accepted")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It is not JSON.
+    #[error("not JSON: {0}; accepted: an object such as {{\"command\":\"ping\"}}")]
+    NotJson(String),
+    /// It is JSON, but not an object that names a command.
+    #[error("no command named: accepted is an object with `command` (or `type`): {ACCEPTED}")]
+    NoCommand,
+    /// It names a command that there isn't.
+    #[error("unknown command {0:?}: accepted are {ACCEPTED}")]
+    Unknown(String),
+    /// It names a setting that there isn't.
+    #[error("unknown setting {name:?}: accepted are {}", SettingsUpdate::FIELDS.join(", "))]
+    UnknownSetting {
+        /// The name.
+        name: String,
+    },
+}
+
+const ACCEPTED: &str = "ping, stats, reset, config";
+
+/// How much of a wrong name is repeated to the client.
+const SHOWN_CHARS: usize = 40;
+
+impl Command {
+    /// Reads a text message. Needs more stack than a coroutine has to spare: run it on the deep stack.
+    pub fn parse(text: &str) -> Result<Self, CommandError> {
+        if text.len() > MAX_COMMAND_BYTES {
+            return Err(CommandError::TooLong { bytes: text.len() });
+        }
+        let mut object = match serde_json::from_str(text) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => return Err(CommandError::NoCommand),
+            Err(error) => return Err(CommandError::NotJson(error.to_string())),
+        };
+        let name = object.remove("command").or_else(|| object.get("type").cloned());
+        object.remove("type");
+        match name.as_ref().and_then(Value::as_str) {
+            Some("ping") => Ok(Self::Ping),
+            Some("stats") => Ok(Self::Stats),
+            Some("reset") => Ok(Self::Reset),
+            Some("config") => Self::config(object),
+            Some(other) => Err(CommandError::Unknown(shown(other))),
+            None => Err(CommandError::NoCommand),
+        }
+    }
+
+    fn config(object: Map<String, Value>) -> Result<Self, CommandError> {
+        if let Some(name) = object.keys().find(|name| !SettingsUpdate::FIELDS.contains(&name.as_str())) {
+            return Err(CommandError::UnknownSetting { name: shown(name) });
+        }
+        SettingsUpdate::deserialize(Value::Object(object))
+            .map(|update| Self::Config(Box::new(update)))
+            .map_err(|error| CommandError::NotJson(error.to_string()))
+    }
+}
+
+impl CommandError {
+    /// The code that the client is told.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLong { .. } | Self::NotJson(_) | Self::NoCommand => ErrorCode::InvalidCommand,
+            Self::Unknown(_) => ErrorCode::UnknownCommand,
+            Self::UnknownSetting { .. } => ErrorCode::InvalidConfig,
+        }
+    }
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn commands_are_named_by_command_or_type() {
+        assert_eq!(Command::parse(r#"{"command":"ping"}"#), Ok(Command::Ping));
+        assert_eq!(Command::parse(r#"{"type":"stats"}"#), Ok(Command::Stats));
+        assert_eq!(Command::parse(r#"{"type":"whatever","command":"reset"}"#), Ok(Command::Reset));
+    }
+
+    #[test]
+    fn a_config_carries_the_settings_it_names() {
+        let Ok(Command::Config(update)) = Command::parse(r#"{"command":"config","sample_rate":16000,"dtx":true}"#) else {
+            panic!("a config")
+        };
+        let settings = sandbox::Settings::default().with(&update).unwrap();
+        assert_eq!((settings.sample_rate().hz(), settings.dtx(), settings.channel_count()), (16_000, true, 1));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_accepted() {
+        for (text, code, part) in [
+            ("ping", ErrorCode::InvalidCommand, "not JSON"),
+            ("[]", ErrorCode::InvalidCommand, "`command`"),
+            ("{}", ErrorCode::InvalidCommand, "ping, stats, reset, config"),
+            (r#"{"command":7}"#, ErrorCode::InvalidCommand, "no command named"),
+            (r#"{"command":"pong"}"#, ErrorCode::UnknownCommand, "\"pong\""),
+            (r#"{"command":"config","bitrat":1}"#, ErrorCode::InvalidConfig, "\"bitrat\""),
+        ] {
+            let error = Command::parse(text).unwrap_err();
+            assert_eq!(error.code(), code, "{text}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_long_or_deeply_nested_message_is_an_error_and_no_more() {
+        assert_eq!(Command::parse(&" ".repeat(5_000)), Err(CommandError::TooLong { bytes: 5_000 }));
+        assert!(matches!(Command::parse(&"[".repeat(4_000)), Err(CommandError::NotJson(_))));
+    }
+
+    #[test]
+    fn what_is_reported_as_in_force_can_be_set() {
+        let reported = serde_json::to_value(sandbox::Settings::default()).unwrap();
+        let mut reported: Vec<_> = reported.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut accepted = SettingsUpdate::FIELDS;
+        reported.sort_unstable();
+        accepted.sort_unstable();
+        assert_eq!(reported, accepted);
+        let message = serde_json::json!({ "command": "config", "intensity": 2, "bitrate": 6000 });
+        assert!(matches!(Command::parse(&message.to_string()), Ok(Command::Config(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}") {
+            let _ = Command::parse(&text);
+        }
+
+        #[test]
+        fn no_value_of_a_setting_panics(number in any::<f64>(), text in "\\PC{0,60}", field in 0..SettingsUpdate::FIELDS.len()) {
+            let name = SettingsUpdate::FIELDS[field];
+            for value in [serde_json::json!(number), serde_json::json!(text), serde_json::json!([1]), Value::Null] {
+                let message = serde_json::json!({ "command": "config", name: value }).to_string();
+                if let Ok(Command::Config(update)) = Command::parse(&message) {
+                    let _ = sandbox::Settings::default().with(&update);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The audio endpoint: packets in, packets out, commands between them.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use sandbox::{AudioSandbox, Processed, SandboxError, Scratch, Settings, SettingsUpdate};
+
+use super::{PacketPool, Spurt, Totals};
+use crate::net::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
+use crate::protocol::{Command, ErrorCode, Reply, SessionStats, MAX_COMMAND_BYTES};
+use crate::runtime::deep_stack;
+use crate::runtime::pool::{CheckoutError, Lease, Pool};
+use crate::runtime::watchdog::{Watchdog, Work};
+
+/// What all sessions of a server share.
+pub struct SessionHub {
+    pool: Pool<AudioSandbox>,
+    watchdog: Watchdog,
+    options: SessionOptions,
+    totals: Totals,
+    packets: PacketPool,
+    next_id: AtomicU64,
+}
+
+/// How sessions behave.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The settings that a session starts with.
+    pub template: Settings,
+    /// How long a client may be silent before its sandbox goes home.
+    pub idle: Duration,
+    /// The largest message in bytes.
+    pub max_message: usize,
+    /// When a client that got no sandbox should try again.
+    pub retry_after: Duration,
+    /// A packet that takes longer than this in its sandbox is reported.
+    pub slow_packet: Duration,
+}
+
+impl SessionHub {
+    /// What sessions need, for `workers` workers.
+    pub fn new(pool: Pool<AudioSandbox>, watchdog: Watchdog, options: SessionOptions, workers: usize) -> Self {
+        Self {
+            pool,
+            watchdog,
+            options,
+            totals: Totals::new(workers),
+            packets: PacketPool::default(),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    /// What all sessions together have done.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+}
+
+/// One client's session. It survives its leases, and lies on the heap with its connection.
+pub struct Session {
+    hub: Arc<SessionHub>,
+    id: u64,
+    settings: Settings,
+    started: Instant,
+    /// When the last packet was answered: the end of a spurt is counted from here.
+    last_audio: Instant,
+    counts: Counts,
+    /// Bad commands since the last good one.
+    bad_commands: u32,
+}
+
+#[derive(Default)]
+struct Counts {
+    frames: u64,
+    errors: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    talk_spurts: u64,
+    last_nanos: u64,
+    total_nanos: u64,
+}
+
+/// So many bad commands in a row, and a client is no client of ours.
+const MAX_BAD_COMMANDS: u32 = 16;
+
+/// Why a packet was not answered with a packet.
+enum Refusal {
+    NoSandbox(CheckoutError),
+    Bad(SandboxError),
+    Failed(String),
+}
+
+impl Session {
+    /// A new session with the template's settings.
+    pub fn new(hub: Arc<SessionHub>) -> Self {
+        let now = Instant::now();
+        hub.totals.session();
+        Self {
+            id: hub.next_id.fetch_add(1, Ordering::Relaxed),
+            settings: hub.options.template,
+            started: now,
+            last_audio: now,
+            counts: Counts::default(),
+            bad_commands: 0,
+            hub,
+        }
+    }
+
+    fn audio(&mut self, packet: &[u8], spurt: &mut Spurt, out: &mut Outbox) {
+        let begun = Instant::now();
+        let answer = self.process(packet, spurt);
+        let now = Instant::now();
+        self.last_audio = now;
+        self.counts.bytes_in += packet.len() as u64;
+        match answer {
+            Ok(bytes) => {
+                let nanos = now.duration_since(begun).as_nanos() as u64;
+                self.counts.frames += 1;
+                self.counts.bytes_out += bytes.len() as u64;
+                self.counts.last_nanos = nanos;
+                self.counts.total_nanos += nanos;
+                self.hub.totals.frame(packet.len(), bytes.len(), nanos);
+                out.binary(bytes);
+            }
+            Err(refusal) => {
+                self.counts.errors += 1;
+                self.hub.totals.error(packet.len());
+                out.text(deep_stack::run(|| self.refusal(&refusal)));
+            }
+        }
+    }
+
+    fn process(&mut self, packet: &[u8], spurt: &mut Spurt) -> Result<Bytes, Refusal> {
+        let lease = match &mut spurt.lease {
+            Some(lease) => lease,
+            none => none.insert(self.begin_spurt()?),
+        };
+        let _watch = self.hub.watchdog.begin(Work::step("packet").soft_limit(self.hub.options.slow_packet));
+        let packets = &self.hub.packets;
+        let result = caught(|| {
+            lease.enter_deep(|sandbox| {
+                deep_stack::scratch(|Buffers { scratch, packet: answer }| {
+                    sandbox.process(packet, scratch, answer).map(|_: Processed| packets.copy(answer))
+                })
+            })
+        });
+        match result {
+            Ok(answer) => answer.map_err(Refusal::Bad),
+            Err(panic) => {
+                // Poisoned: dropping the lease discards the sandbox, and the next packet takes another.
+                spurt.lease = None;
+                Err(Refusal::Failed(panic))
+            }
+        }
+    }
+
+    fn begin_spurt(&mut self) -> Result<Lease<AudioSandbox>, Refusal> {
+        let mut lease = self.hub.pool.checkout().map_err(Refusal::NoSandbox)?;
+        self.counts.talk_spurts += 1;
+        caught(|| lease.enter_deep(|sandbox| sandbox.configure(&self.settings)))
+            .map_err(Refusal::Failed)?
+            .map_err(|error| Refusal::Failed(error.to_string()))?;
+        Ok(lease)
+    }
+
+    fn refusal(&self, refusal: &Refusal) -> String {
+        match refusal {
+            Refusal::Bad(error) => Reply::error(ErrorCode::InvalidPacket, &error.to_string()),
+            Refusal::Failed(what) => {
+                tracing::error!(client = self.id, "a packet made its sandbox fail, which is replaced: {what}");
+                Reply::error(ErrorCode::ProcessingFailed, "the packet could not be processed; the session goes on")
+            }
+            Refusal::NoSandbox(error @ CheckoutError::Closed { .. }) => {
+                Reply::error(ErrorCode::ShuttingDown, &error.to_string())
+            }
+            Refusal::NoSandbox(error) => Reply::Error {
+                code: ErrorCode::PoolExhausted,
+                message: &error.to_string(),
+                retry_after_ms: Some(self.hub.options.retry_after.as_millis() as u64),
+            }
+            .to_json(),
+        }
+    }
+
+    fn text(&mut self, text: &str, spurt: &mut Spurt, out: &mut Outbox) -> Flow {
+        // JSON and formatted errors need more stack than a coroutine has to spare.
+        let answer = deep_stack::run(|| match Command::parse(text) {
+            Ok(command) => self.command(command, spurt),
+            Err(error) => Err(Reply::error(error.code(), &error.to_string())),
+        });
+        match answer {
+            Ok(reply) => {
+                self.bad_commands = 0;
+                out.text(reply);
+                Flow::Continue
+            }
+            Err(reply) => {
+                self.bad_commands += 1;
+                out.text(reply);
+                if self.bad_commands < MAX_BAD_COMMANDS {
+                    Flow::Continue
+                } else {
+                    Flow::close(CloseCode::Policy, "too many bad commands in a row")
+                }
+            }
+        }
+    }
+
+    /// Carries out a command: the reply, or the reply that says what was wrong. Runs on the deep stack.
+    fn command(&mut self, command: Command, spurt: &mut Spurt) -> Result<String, String> {
+        match command {
+            Command::Ping => Ok(Reply::Pong { timestamp: unix_seconds() }.to_json()),
+            Command::Stats => Ok(Reply::Stats(&self.stats()).to_json()),
+            Command::Reset => {
+                self.in_sandbox(spurt, AudioSandbox::restart)?;
+                Ok(Reply::ResetDone.to_json())
+            }
+            Command::Config(update) => self.config(&update, spurt),
+        }
+    }
+
+    fn config(&mut self, update: &SettingsUpdate, spurt: &mut Spurt) -> Result<String, String> {
+        let settings = self
+            .settings
+            .with(update)
+            .map_err(|error| Reply::error(ErrorCode::InvalidConfig, &error.to_string()))?;
+        self.in_sandbox(spurt, |sandbox| sandbox.configure(&settings))?;
+        self.settings = settings;
+        Ok(Reply::ConfigUpdated { delay_ms: delay_ms(&settings), settings: &settings }.to_json())
+    }
+
+    /// Does something to the sandbox of the current spurt; without one there is nothing to do, for the next one
+    /// begins clean and gets the session's settings. A sandbox that fails at it is replaced.
+    fn in_sandbox(
+        &self,
+        spurt: &mut Spurt,
+        f: impl FnOnce(&mut AudioSandbox) -> Result<(), SandboxError>,
+    ) -> Result<(), String> {
+        let Some(lease) = &mut spurt.lease else { return Ok(()) };
+        let failed = match caught(|| lease.enter_deep(f)) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic,
+        };
+        if let Some(lease) = spurt.lease.take() {
+            lease.discard();
+        }
+        Err(self.refusal(&Refusal::Failed(failed)))
+    }
+
+    fn stats(&self) -> SessionStats {
+        let counts = &self.counts;
+        SessionStats {
+            client_id: self.id,
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
+            sample_rate: self.settings.sample_rate().hz(),
+            channels: self.settings.channel_count(),
+            frames: counts.frames,
+            errors: counts.errors,
+            processing_time_ms: counts.last_nanos as f64 / 1e6,
+            average_processing_time_ms: ratio(counts.total_nanos, counts.frames) / 1e6,
+            input_size: counts.bytes_in,
+            output_size: counts.bytes_out,
+            compression_ratio: ratio(counts.bytes_in, counts.bytes_out),
+            talk_spurts: counts.talk_spurts,
+        }
+    }
+}
+
+impl Endpoint for Session {
+    type Held = Spurt;
+
+    fn max_message(&self) -> usize {
+        self.hub.options.max_message.max(MAX_COMMAND_BYTES)
+    }
+
+    fn open(&mut self, out: &mut Outbox) {
+        let welcome = Reply::Welcome {
+            message: "sandpool: send Opus packets, get them back enhanced",
+            client_id: self.id,
+            delay_ms: delay_ms(&self.settings),
+            settings: &self.settings,
+        };
+        out.text(deep_stack::run(|| welcome.to_json()));
+    }
+
+    fn message(&mut self, message: Message, spurt: &mut Spurt, out: &mut Outbox) -> Flow {
+        match message {
+            Message::Binary(packet) => {
+                self.audio(&packet, spurt, out);
+                Flow::Continue
+            }
+            Message::Text(text) => self.text(&text, spurt, out),
+        }
+    }
+
+    fn must_stay(&self, spurt: &Spurt) -> bool {
+        spurt.is_active()
+    }
+
+    fn next_deadline(&self, spurt: &Spurt) -> Option<Instant> {
+        spurt.is_active().then(|| self.last_audio + self.hub.options.idle)
+    }
+
+    fn on_deadline(&mut self, now: Instant, spurt: &mut Spurt, _: &mut Outbox) -> Flow {
+        if now.duration_since(self.last_audio) >= self.hub.options.idle {
+            spurt.lease = None;
+        }
+        Flow::Continue
+    }
+
+    fn closed(&mut self, why: Closed) {
+        tracing::debug!(client = self.id, frames = self.counts.frames, ?why, "session ended");
+    }
+}
+
+/// What a worker's deep stack keeps for packets.
+#[derive(Default)]
+struct Buffers {
+    scratch: Scratch,
+    packet: Vec<u8>,
+}
+
+/// Runs `f`; a panic in it comes back as its message.
+fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| crate::runtime::panic_message(&*panic).to_owned())
+}
+
+fn delay_ms(settings: &Settings) -> f64 {
+    settings.delay_samples() as f64 * 1e3 / f64::from(settings.sample_rate().hz())
+}
+
+fn ratio(numerator: u64, denominator: u64) -> f64 {
+    if denominator == 0 {
+        0.0
+    } else {
+        numerator as f64 / denominator as f64
+    }
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
