@@ -36,6 +36,19 @@ impl PartialEq for Ignored {
     }
 }
 
+impl RawValue {
+    /// The value that `text` spells: a number, `true` or `false`, or itself. For sources that know only text, such as
+    /// a query string.
+    pub fn from_text(text: &str) -> RawValue {
+        match (text.parse(), text.parse(), text.parse()) {
+            (Ok(whole), _, _) => RawValue::Integer(whole),
+            (_, Ok(number), _) => RawValue::Number(number),
+            (_, _, Ok(flag)) => RawValue::Bool(flag),
+            _ => RawValue::Text(text.to_owned()),
+        }
+    }
+}
+
 impl From<i64> for RawValue {
     fn from(value: i64) -> Self {
         RawValue::Integer(value)

@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use sandbox::{AudioSandbox, Scratch};
+
 use super::app::State;
 use super::error::Refusal;
 use super::routes::millis;
 use crate::net::http::{Request, Response};
-use crate::runtime::time;
+use crate::runtime::{deep_stack, time};
 
 /// The longest `/chaos/spin`: a spinning request stops its whole worker.
 const MAX_SPIN: Duration = Duration::from_secs(60);
@@ -16,32 +18,40 @@ const KINDS: &str = "/chaos/panic, /chaos/overflow, /chaos/spin?ms=, /chaos/hang
 
 /// Takes a sandbox and fails in it as `kind` says.
 pub(super) fn respond(state: &State, kind: &str, request: &Request) -> Result<Response, Refusal> {
-    let spin = Duration::from_millis(millis(request, "ms", 1_000, MAX_SPIN)?);
-    let mut lease = state.pool.checkout()?;
-    match kind {
-        "panic" => lease.enter(|_| panic!("/chaos/panic was asked for")),
-        "overflow" => {
-            let depth = lease.enter(|_| overflow(1));
-            Err(Refusal::Failed(format!("survived {depth} calls")))
-        }
-        "spin" => {
-            lease.enter(|_| {
-                let end = Instant::now() + spin;
-                while Instant::now() < end {
-                    std::hint::spin_loop();
-                }
-            });
-            Ok(Response::text(200, "spun\n"))
-        }
-        "hang" => lease.enter(|_| loop {
+    let fail: fn(&mut AudioSandbox, Duration) -> Result<Response, Refusal> = match kind {
+        "panic" => |_, _| panic!("/chaos/panic was asked for"),
+        "overflow" => |_, _| Err(Refusal::Failed(format!("survived {} calls", overflow(1)))),
+        "spin" => |_, duration| Ok(spin(duration)),
+        "hang" => |_, _| loop {
             time::sleep(Duration::from_secs(3_600));
-        }),
-        "error" => {
-            lease.discard();
-            Err(Refusal::Failed("/chaos/error was asked for; its sandbox is replaced".to_owned()))
-        }
-        _ => Err(Refusal::bad(404, "NOT_FOUND", format!("accepted: {KINDS}"))),
+        },
+        "error" => |sandbox, _| Err(error(sandbox)),
+        _ => return Err(Refusal::bad(404, "NOT_FOUND", format!("accepted: {KINDS}"))),
+    };
+    let duration = Duration::from_millis(millis(request, "ms", 1_000, MAX_SPIN)?);
+    tracing::warn!("/chaos/{kind} was asked for");
+    state.pool.checkout()?.enter(|sandbox| fail(sandbox, duration))
+}
+
+/// Works without a yield: nothing can interrupt it, and its worker runs nothing else.
+fn spin(duration: Duration) -> Response {
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        std::hint::spin_loop();
     }
+    Response::text(200, "spun\n")
+}
+
+/// An error in the midst of processing: a packet that is none.
+fn error(sandbox: &mut AudioSandbox) -> Refusal {
+    deep_stack::run(|| {
+        deep_stack::scratch(|(scratch, answer): &mut (Scratch, Vec<u8>)| {
+            match sandbox.process(&[0xff; 3], scratch, answer) {
+                Ok(_) => Refusal::Failed("a packet of three bytes 0xff was processed".to_owned()),
+                Err(error) => Refusal::Failed(error.to_string()),
+            }
+        })
+    })
 }
 
 /// Calls itself until the coroutine's stack is used up. Its frames are smaller than the guard page, so the fault is

@@ -1,0 +1,233 @@
+//! `POST /process`: a WAV file in, the enhanced recording out, as WAV or as Ogg Opus.
+//!
+//! The file goes through a sandbox 20 ms at a time, on the deep stack, and the coroutine yields in between:
+//! a long file takes its turn with everybody else's frames.
+//!
+//! ```text
+//!  WAV -> (to a rate of Opus) -> voice clarity -> (back) -> WAV
+//!                                            `--> encode -> Ogg Opus
+//! ```
+
+use std::fmt::Display;
+use std::io::{Cursor, Seek, Write};
+
+use sandbox::{AudioSandbox, RawValue, Scratch, Settings, SettingsUpdate};
+
+use super::app::State;
+use super::error::Refusal;
+use crate::audio_file::{
+    opus_rate_for, OggOpusHead, OggOpusWriter, RateConverter, WavFormat, WavReader, WavWriter, GRANULE_RATE_HZ,
+};
+use crate::net::http::{Request, Response};
+use crate::runtime::pool::Lease;
+use crate::runtime::{deep_stack, time};
+
+/// What the query may set. Rate and channels are the recording's own.
+const PARAMETERS: [&str; 6] = ["intensity", "bitrate", "vbr", "complexity", "signal", "application"];
+
+/// Blocks a second: 20 ms each, the length of an Opus frame.
+const BLOCKS_PER_SECOND: usize = 50;
+
+pub(super) fn respond(state: &State, request: Request) -> Result<Response, Refusal> {
+    let as_ogg = wants_ogg(&request)?;
+    let update = deep_stack::run(|| update_from(&request))?;
+    let body = request.into_body();
+    let wav = deep_stack::run(|| WavReader::new(&body))
+        .map_err(|error| Refusal::bad(415, "NOT_A_RECORDING", error.to_string()))?;
+    if wav.frames() == 0 {
+        return Err(Refusal::bad(415, "NOT_A_RECORDING", "the recording holds no samples"));
+    }
+    let settings = deep_stack::run(|| settings_for(&wav.format(), update))?;
+
+    let mut lease = state.pool.checkout()?;
+    lease.enter_deep(|sandbox| sandbox.configure(&settings)).map_err(failed)?;
+    let mut bytes = Cursor::new(Vec::new());
+    let target = deep_stack::run(|| Target::new(as_ogg, &wav, &settings, &mut bytes))?;
+    enhance(&wav, &settings, &mut lease, target)?;
+    Ok(Response::bytes(200, if as_ogg { "audio/ogg" } else { "audio/wav" }, bytes.into_inner()))
+}
+
+/// What `Accept` asks for: WAV unless it names Ogg and not WAV.
+fn wants_ogg(request: &Request) -> Result<bool, Refusal> {
+    let Some(accept) = request.header("accept") else { return Ok(false) };
+    let accepts = |names: &[&str]| {
+        accept.split(',').any(|range| {
+            let name = range.split(';').next().unwrap_or_default().trim();
+            names.iter().any(|accepted| name.eq_ignore_ascii_case(accepted))
+        })
+    };
+    if accepts(&["audio/ogg", "application/ogg", "audio/opus"]) {
+        Ok(true)
+    } else if accepts(&["*/*", "audio/*", "audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave"]) {
+        Ok(false)
+    } else {
+        Err(Refusal::bad(406, "NOT_ACCEPTABLE", "Accept: there is audio/wav and audio/ogg"))
+    }
+}
+
+/// The settings that the query names.
+fn update_from(request: &Request) -> Result<SettingsUpdate, Refusal> {
+    let value = |name: &str| request.query_value(name).map(|text| RawValue::from_text(&text));
+    for pair in request.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let name = pair.split('=').next().unwrap_or_default();
+        if !PARAMETERS.contains(&name) {
+            return Err(Refusal::parameter("query", name, &PARAMETERS.join(", ")));
+        }
+    }
+    Ok(SettingsUpdate {
+        intensity: value("intensity"),
+        bitrate: value("bitrate"),
+        vbr: value("vbr"),
+        complexity: value("complexity"),
+        signal: value("signal"),
+        application: value("application"),
+        ..SettingsUpdate::default()
+    })
+}
+
+fn settings_for(format: &WavFormat, mut update: SettingsUpdate) -> Result<Settings, Refusal> {
+    update.sample_rate = Some(i64::from(opus_rate_for(format.sample_rate)).into());
+    update.channels = Some(i64::from(format.channels).into());
+    Settings::default()
+        .with(&update)
+        .map_err(|error| Refusal::bad(400, "INVALID_PARAMETER", error.to_string()))
+}
+
+/// Runs the whole recording through the sandbox, a block and a yield at a time.
+fn enhance(
+    wav: &WavReader<'_>,
+    settings: &Settings,
+    lease: &mut Lease<AudioSandbox>,
+    mut target: Target<'_>,
+) -> Result<(), Refusal> {
+    let format = wav.format();
+    let channels = usize::from(format.channels);
+    let mut read = vec![0.0; format.sample_rate as usize / BLOCKS_PER_SECOND * channels];
+    let mut input = Some(deep_stack::run(|| {
+        RateConverter::new(format.sample_rate, settings.sample_rate().hz(), format.channels)
+    }));
+    let block = settings.sample_rate().hz() as usize / BLOCKS_PER_SECOND * channels;
+    let mut pending = Vec::new();
+    let mut first = 0;
+    while let Some(converter) = &mut input {
+        deep_stack::run(|| {
+            let frames = wav.read(first, &mut read);
+            converter.push(&read[..frames * channels], &mut pending);
+            first += frames;
+        });
+        if first >= wav.frames() {
+            let converter = input.take();
+            deep_stack::run(|| converter.into_iter().for_each(|converter| converter.finish(&mut pending)));
+            pending.resize(pending.len() + target.tail(), 0.0);
+            pending.resize(pending.len().next_multiple_of(block), 0.0);
+        }
+        let whole = pending.len() - pending.len() % block;
+        for samples in pending[..whole].chunks_exact_mut(block) {
+            lease.enter_deep(|sandbox| {
+                sandbox.enhance(samples).map_err(failed)?;
+                target.take(samples, sandbox)
+            })?;
+            time::yield_now();
+        }
+        pending.drain(..whole);
+    }
+    deep_stack::run(|| target.finish())
+}
+
+/// What becomes of the enhanced samples.
+enum Target<'a> {
+    Wav {
+        writer: WavWriter<&'a mut Cursor<Vec<u8>>>,
+        /// From the rate of Opus back to the recording's own.
+        converter: Option<RateConverter>,
+        converted: Vec<f32>,
+        /// Samples that are still to be written: the answer is as long as the recording.
+        samples_left: usize,
+    },
+    Ogg {
+        writer: OggOpusWriter<&'a mut Cursor<Vec<u8>>>,
+        /// Samples of the encoder's look-ahead, over all channels.
+        tail: usize,
+        /// The recording's length at 48 kHz.
+        length: u64,
+    },
+}
+
+impl<'a> Target<'a> {
+    fn new(as_ogg: bool, wav: &WavReader<'_>, settings: &Settings, out: &'a mut Cursor<Vec<u8>>) -> Result<Self, Refusal> {
+        let format = wav.format();
+        let opus_rate = settings.sample_rate().hz();
+        if !as_ogg {
+            return Ok(Self::Wav {
+                writer: WavWriter::new(out, format).map_err(failed)?,
+                converter: Some(RateConverter::new(opus_rate, format.sample_rate, format.channels)),
+                converted: Vec::new(),
+                samples_left: wav.frames() * usize::from(format.channels),
+            });
+        }
+        let at_granule_rate = |samples: usize, rate: u32| {
+            (samples as u64 * u64::from(GRANULE_RATE_HZ)).div_ceil(u64::from(rate))
+        };
+        let head = OggOpusHead {
+            channels: settings.channel_count() as u8,
+            pre_skip: at_granule_rate(settings.delay_samples(), opus_rate) as u16,
+            input_sample_rate: format.sample_rate,
+        };
+        Ok(Self::Ogg {
+            writer: OggOpusWriter::new(out, head, 1).map_err(failed)?,
+            tail: settings.delay_samples() * settings.channel_count(),
+            length: at_granule_rate(wav.frames(), format.sample_rate),
+        })
+    }
+
+    /// Samples that must follow the recording for the last of it to come out.
+    fn tail(&self) -> usize {
+        match self {
+            Self::Wav { .. } => 0,
+            Self::Ogg { tail, .. } => *tail,
+        }
+    }
+
+    /// Takes one block, 20 ms.
+    fn take(&mut self, block: &[f32], sandbox: &mut AudioSandbox) -> Result<(), Refusal> {
+        match self {
+            Self::Wav { writer, converter, converted, samples_left } => {
+                let Some(converter) = converter else { return Ok(()) };
+                converter.push(block, converted);
+                write_some(writer, converted, samples_left)
+            }
+            Self::Ogg { writer, .. } => deep_stack::scratch(|(scratch, packet): &mut (Scratch, Vec<u8>)| {
+                sandbox.encode(block, scratch, packet).map_err(failed)?;
+                writer.write_packet(packet).map_err(failed)
+            }),
+        }
+    }
+
+    fn finish(self) -> Result<(), Refusal> {
+        match self {
+            Self::Wav { mut writer, converter, mut converted, mut samples_left } => {
+                converter.into_iter().for_each(|converter| converter.finish(&mut converted));
+                write_some(&mut writer, &mut converted, &mut samples_left)?;
+                writer.finish().map_err(failed)
+            }
+            Self::Ogg { writer, length, .. } => writer.finish(length).map(drop).map_err(failed),
+        }
+    }
+}
+
+/// Writes what has come out of the converter, but no more than there was in the recording.
+fn write_some<W: Write + Seek>(
+    writer: &mut WavWriter<W>,
+    converted: &mut Vec<f32>,
+    samples_left: &mut usize,
+) -> Result<(), Refusal> {
+    let samples = converted.len().min(*samples_left);
+    writer.write(&converted[..samples]).map_err(failed)?;
+    *samples_left -= samples;
+    converted.clear();
+    Ok(())
+}
+
+fn failed(error: impl Display) -> Refusal {
+    Refusal::Failed(error.to_string())
+}
