@@ -115,11 +115,16 @@ mod tests {
 
     #[test]
     fn a_config_carries_the_settings_it_names() {
-        let Ok(Command::Config(update)) = Command::parse(r#"{"command":"config","sample_rate":16000,"dtx":true}"#) else {
+        let Ok(Command::Config(update)) =
+            Command::parse(r#"{"command":"config","sample_rate":16000,"dtx":true}"#)
+        else {
             panic!("a config")
         };
         let settings = sandbox::Settings::default().with(&update).unwrap();
-        assert_eq!((settings.sample_rate().hz(), settings.dtx(), settings.channel_count()), (16_000, true, 1));
+        assert_eq!(
+            (settings.sample_rate().hz(), settings.dtx(), settings.channel_count()),
+            (16_000, true, 1)
+        );
     }
 
     #[test]

@@ -123,10 +123,14 @@ mod tests {
     #[test]
     fn replies_have_the_documented_fields() {
         let settings = Settings::default();
-        let welcome = Reply::Welcome { message: "hello", client_id: 3, delay_ms: 6.5, settings: &settings }.to_json();
+        let welcome =
+            Reply::Welcome { message: "hello", client_id: 3, delay_ms: 6.5, settings: &settings }.to_json();
         let welcome: serde_json::Value = serde_json::from_str(&welcome).unwrap();
         assert_eq!(welcome["type"], "welcome");
-        assert_eq!((&welcome["client_id"], &welcome["sample_rate"], &welcome["channels"]), (&3.into(), &48_000.into(), &1.into()));
+        assert_eq!(
+            (&welcome["client_id"], &welcome["sample_rate"], &welcome["channels"]),
+            (&3.into(), &48_000.into(), &1.into())
+        );
         assert_eq!(Reply::ResetDone.to_json(), r#"{"type":"reset_done"}"#);
         assert_eq!(
             Reply::error(ErrorCode::PoolExhausted, "later"),

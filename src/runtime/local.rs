@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::context::ContextValues;
 use super::id::CoroutineId;
@@ -15,6 +16,16 @@ pub(crate) struct Local {
     id: Cell<CoroutineId>,
     pub(super) context: RefCell<ContextValues>,
     on_end: RefCell<Vec<Hook>>,
+    /// Whether this is a coroutine that [`coroutine_count`] counts.
+    counted: Cell<bool>,
+}
+
+static SPAWNED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many coroutines the runtime has started that are not gone yet. Each takes two memory mappings, of which
+/// the system allows a process `vm.max_map_count`.
+pub fn coroutine_count() -> usize {
+    SPAWNED.load(Ordering::Relaxed)
 }
 
 type Hook = Box<dyn FnOnce()>;
@@ -38,7 +49,12 @@ pub fn on_end(hook: impl FnOnce() + Send + 'static) {
 
 impl Local {
     fn minted() -> Self {
-        Self { id: Cell::new(CoroutineId::mint()), context: RefCell::default(), on_end: RefCell::default() }
+        Self {
+            id: Cell::new(CoroutineId::mint()),
+            context: RefCell::default(),
+            on_end: RefCell::default(),
+            counted: Cell::new(false),
+        }
     }
 
     pub(super) fn id(&self) -> CoroutineId {
@@ -48,12 +64,17 @@ impl Local {
     /// Takes the identity that the spawner minted for this coroutine.
     pub(super) fn adopt(&self, id: CoroutineId, context: ContextValues) {
         self.id.set(id);
+        self.counted.set(true);
+        SPAWNED.fetch_add(1, Ordering::Relaxed);
         *self.context.borrow_mut() = context;
     }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
+        if self.counted.get() {
+            SPAWNED.fetch_sub(1, Ordering::Relaxed);
+        }
         while let Some(hook) = self.on_end.get_mut().pop() {
             // A panic that left this drop would end a worker thread.
             let _ = catch_unwind(AssertUnwindSafe(hook));

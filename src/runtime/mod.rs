@@ -24,7 +24,7 @@ mod worker;
 
 pub use context::Context;
 pub use id::CoroutineId;
-pub use local::on_end;
+pub use local::{coroutine_count, on_end};
 pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn};
 pub use start::{start, Runtime, RuntimeOptions};
 pub use worker::{worker_activity, WorkerId};
