@@ -20,6 +20,7 @@ mod local;
 mod spawn;
 mod start;
 pub mod time;
+pub mod watchdog;
 mod worker;
 
 pub use context::Context;
