@@ -1,0 +1,245 @@
+//! Many coroutines at once in a small pool of audio sandboxes, on real workers: each must get, bit for bit,
+//! what a lone run in a sandbox of its own gets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sandbox::{AudioSandbox, Scratch, Settings, SettingsUpdate};
+use sandpool::audio_file::Recording;
+use sandpool::runtime::pool::{Lease, Pool, PoolOptions};
+use sandpool::runtime::{deep_stack, spawn, time};
+
+/// Fewer sandboxes than coroutines in every test, so that each is lent again and again.
+const SANDBOXES: usize = 8;
+
+fn pool() -> Pool<AudioSandbox> {
+    let options = PoolOptions::default().capacity(SANDBOXES).acquire_timeout(Duration::from_secs(60));
+    Pool::new(options, || AudioSandbox::new(Settings::default())).unwrap()
+}
+
+fn settings(update: SettingsUpdate) -> Settings {
+    Settings::default().with(&update).unwrap()
+}
+
+fn at_rate(hz: i64) -> Settings {
+    settings(SettingsUpdate { sample_rate: Some(hz.into()), ..SettingsUpdate::default() })
+}
+
+/// 20 ms blocks of real speech at the settings' rate and channels, `count` of them from block `first` on.
+fn speech(settings: &Settings, first: usize, count: usize) -> Vec<Vec<f32>> {
+    static RECORDING: std::sync::OnceLock<Recording> = std::sync::OnceLock::new();
+    let recording = RECORDING.get_or_init(|| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sandbox/tests/audio/voice_16k.wav");
+        Recording::from_wav(&std::fs::read(path).unwrap()).unwrap()
+    });
+    let rate = settings.sample_rate().hz();
+    let per_block = rate as usize / 50;
+    // One second more than is needed, from somewhere in the recording.
+    let from = (first * 320) % (recording.frames() - 64_000);
+    let excerpt = Recording {
+        sample_rate: 16_000,
+        channels: 1,
+        samples: recording.samples[from..from + 64_000.min(count * 320 + 16_000)].to_vec(),
+        ..recording.clone()
+    };
+    let samples = excerpt.at_rate(rate).samples;
+    (0..count)
+        .map(|block| {
+            let mono = &samples[block * per_block..(block + 1) * per_block];
+            // The right channel at half the level: the two must not be taken for one.
+            match settings.channel_count() {
+                1 => mono.to_vec(),
+                _ => mono.iter().flat_map(|&sample| [sample, sample * 0.5]).collect(),
+            }
+        })
+        .collect()
+}
+
+/// What a coroutine does with its sandbox, and what comes of it, to the bit. Steps are separated by yields.
+type Job = Arc<dyn Fn(&mut dyn FnMut(&mut dyn FnMut(&mut AudioSandbox, &mut Scratch))) -> Vec<Vec<u8>> + Send + Sync>;
+
+fn alone(job: &Job) -> Vec<Vec<u8>> {
+    let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
+    let mut scratch = Scratch::default();
+    job(&mut |step| step(&mut sandbox, &mut scratch))
+}
+
+fn in_lease(job: &Job, lease: &mut Lease<AudioSandbox>) -> Vec<Vec<u8>> {
+    job(&mut |step| {
+        lease.enter_deep(|sandbox| deep_stack::scratch(|scratch: &mut Scratch| step(sandbox, scratch)));
+        time::yield_now();
+    })
+}
+
+/// Runs all jobs at once over one pool and compares each with its lone run.
+fn each_gets_what_a_lone_run_gets(jobs: Vec<Job>) {
+    let pool = pool();
+    let expected: Vec<_> = jobs.iter().map(alone).collect();
+    let coroutines: Vec<_> = jobs
+        .into_iter()
+        .map(|job| {
+            let pool = pool.clone();
+            spawn(move || in_lease(&job, &mut pool.checkout().unwrap()))
+        })
+        .collect();
+    for (number, (coroutine, expected)) in coroutines.into_iter().zip(expected).enumerate() {
+        assert!(!expected.is_empty() && expected.iter().all(|bytes| !bytes.is_empty()), "job {number} does nothing");
+        assert!(coroutine.join().unwrap() == expected, "job {number} got something else than its lone run");
+    }
+    let status = pool.status();
+    assert_eq!((status.leased, status.waiting, status.discarded), (0, 0, 0));
+    assert!(status.created <= SANDBOXES as u64 && status.idle == status.size, "{status:?}");
+}
+
+fn encoding(settings: Settings, first: usize, count: usize) -> Job {
+    let blocks = speech(&settings, first, count);
+    Arc::new(move |steps| {
+        steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
+        let encode = |block: &Vec<f32>| {
+            let mut packet = Vec::new();
+            steps(&mut |sandbox, scratch| sandbox.encode(block, scratch, &mut packet).unwrap());
+            packet
+        };
+        blocks.iter().map(encode).collect()
+    })
+}
+
+/// Encoded speech, as a client would send it.
+fn packets(settings: &Settings, first: usize, count: usize) -> Vec<Vec<u8>> {
+    alone(&encoding(*settings, first, count))
+}
+
+fn bytes(samples: &[f32]) -> Vec<u8> {
+    samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
+}
+
+fn encode_then_decode(settings: Settings, first: usize, count: usize) -> Job {
+    let blocks = speech(&settings, first, count);
+    Arc::new(move |steps| {
+        steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
+        let through = |block: &Vec<f32>| {
+            let mut decoded = Vec::new();
+            steps(&mut |sandbox, scratch| {
+                let mut packet = Vec::new();
+                sandbox.encode(block, scratch, &mut packet).unwrap();
+                decoded = bytes(sandbox.decode(&packet, scratch).unwrap());
+            });
+            decoded
+        };
+        blocks.iter().map(through).collect()
+    })
+}
+
+fn clarity(settings: Settings, first: usize, count: usize) -> Job {
+    let blocks = speech(&settings, first, count);
+    Arc::new(move |steps| {
+        steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
+        let enhance = |block: &Vec<f32>| {
+            let mut block = block.clone();
+            steps(&mut |sandbox, _| sandbox.enhance(&mut block).unwrap());
+            bytes(&block)
+        };
+        blocks.iter().map(enhance).collect()
+    })
+}
+
+fn full_pipeline(settings: Settings, first: usize, count: usize) -> Job {
+    let packets = packets(&settings, first, count);
+    Arc::new(move |steps| {
+        steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
+        let process = |packet: &Vec<u8>| {
+            let mut answer = Vec::new();
+            steps(&mut |sandbox, scratch| drop(sandbox.process(packet, scratch, &mut answer).unwrap()));
+            answer
+        };
+        packets.iter().map(process).collect()
+    })
+}
+
+fn stereo(hz: i64, intensity: f64, bitrate: i64, complexity: i64) -> Settings {
+    settings(SettingsUpdate {
+        sample_rate: Some(hz.into()),
+        channels: Some(2.into()),
+        intensity: Some(intensity.into()),
+        bitrate: Some(bitrate.into()),
+        complexity: Some(complexity.into()),
+        ..SettingsUpdate::default()
+    })
+}
+
+const RATES: [i64; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
+
+#[test]
+fn a_hundred_concurrent_encodes() {
+    each_gets_what_a_lone_run_gets((0..100).map(|n| encoding(at_rate(48_000), n * 7, 4)).collect());
+}
+
+#[test]
+fn fifty_concurrent_encode_decode_pipelines() {
+    each_gets_what_a_lone_run_gets((0..50).map(|n| encode_then_decode(at_rate(16_000), n * 11, 6)).collect());
+}
+
+#[test]
+fn mixed_sample_rates_at_once() {
+    each_gets_what_a_lone_run_gets((0..40).map(|n| full_pipeline(at_rate(RATES[n % 5]), n * 5, 5)).collect());
+}
+
+#[test]
+fn concurrent_clarity() {
+    let strength = |n: usize| stereo(RATES[n % 5], n as f64 * 2.0 / 59.0, 32_000, 5);
+    each_gets_what_a_lone_run_gets((0..60).map(|n| clarity(strength(n), n * 3, 10)).collect());
+}
+
+#[test]
+fn fifty_full_pipelines() {
+    each_gets_what_a_lone_run_gets((0..50).map(|n| full_pipeline(at_rate(48_000), n * 9, 8)).collect());
+}
+
+#[test]
+fn five_hundred_rapid_operations() {
+    each_gets_what_a_lone_run_gets((0..500).map(|n| full_pipeline(at_rate(16_000), n % 50, 1)).collect());
+}
+
+#[test]
+fn no_setting_and_no_signal_of_one_lease_reaches_the_next() {
+    let jobs = (0..60).map(|n| match n % 4 {
+        0 => full_pipeline(stereo(48_000, 2.0, 128_000, 10), n * 2, 3),
+        1 => full_pipeline(at_rate(8_000), n * 2, 3),
+        2 => clarity(stereo(16_000, 0.3, 12_000, 0), n * 2, 3),
+        // Nothing configured: whatever the one before has left would show.
+        _ => full_pipeline(Settings::default(), n * 2, 3),
+    });
+    each_gets_what_a_lone_run_gets(jobs.collect());
+}
+
+#[test]
+fn corrupt_packets_of_one_client_change_nothing_for_the_others() {
+    let good = full_pipeline(at_rate(48_000), 5, 6);
+    let expected = alone(&good);
+    let pool = pool();
+    let coroutines: Vec<_> = (0..40_u8)
+        .map(|number| {
+            let (pool, good) = (pool.clone(), Arc::clone(&good));
+            spawn(move || {
+                let mut lease = pool.checkout().unwrap();
+                if number % 2 == 0 {
+                    for length in 0..30 {
+                        let junk = vec![number.wrapping_mul(37).wrapping_add(length); usize::from(length)];
+                        lease.enter_deep(|sandbox| {
+                            deep_stack::scratch(|scratch: &mut Scratch| {
+                                let _ = sandbox.process(&junk, scratch, &mut Vec::new());
+                            });
+                        });
+                        time::yield_now();
+                    }
+                    None
+                } else {
+                    Some(in_lease(&good, &mut lease))
+                }
+            })
+        })
+        .collect();
+    for coroutine in coroutines {
+        assert!(coroutine.join().unwrap().is_none_or(|answers| answers == expected));
+    }
+}
