@@ -3,17 +3,24 @@
 //! The `opus` crate's `Encoder` and `Decoder` can't be initialised a second time in place, and `OPUS_RESET_STATE` is
 //! not a full reset: it keeps every setting, `voice_ratio` (what a silent first frame is taken for) and `LBRR_coded`
 //! (the hysteresis of in-band FEC). So both states live in memory of our own here, large enough for stereo, and are
-//! initialised in it by `opus_encoder_init` and `opus_decoder_init`, which clear all of the state. Neither keeps a
-//! pointer into anything but its own memory and libopus' constant tables, and neither owns anything that would have
-//! to be freed, so the memory is plain bytes: it may be copied (see [`PacketJoiner`]) and sent to other threads.
+//! begun anew in it as a whole.
+//!
+//! `opus_encoder_init` and `opus_decoder_init` do that, but slowly: each asks the processor for its features with
+//! `CPUID`, several times, and in a virtual machine every such instruction is a trip to the hypervisor (75 us for a
+//! pair, where this was measured). Their result depends on rate, channels and application only. So the first of a
+//! kind in a process is initialised by libopus, kept as an image, and copied from then on (under 1 us).
+//!
+//! Copying is allowed: `opus.h` says of both that the state "is always continuous in memory and only a shallow copy
+//! is sufficient to copy it (e.g. memcpy())". Nor does a state own anything that would have to be freed.
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
+use std::sync::OnceLock;
 
-use opus::ErrorCode;
+use opus::{Application, ErrorCode};
 use opusic_sys as ffi;
 
-use crate::{SandboxError, Settings};
+use crate::{SampleRate, SandboxError, Settings};
 
 /// Units of 2.5 ms in the longest packet, 120 ms.
 const MAX_UNITS: usize = 48;
@@ -42,6 +49,71 @@ impl StateMemory {
     fn as_mut_ptr<T>(&mut self) -> *mut T {
         self.0.as_mut_ptr().cast()
     }
+
+    /// Overwrites the front with an image, which is never longer. What lies behind it belongs to no state.
+    fn restore(&mut self, image: &StateMemory) {
+        self.0[..image.0.len()].copy_from_slice(&image.0);
+    }
+}
+
+/// An initialised state that nothing was done with yet, for each kind that was asked for so far.
+type Images<const KINDS: usize> = [OnceLock<StateMemory>; KINDS];
+const RATES: usize = SampleRate::ALL.len();
+static FRESH_ENCODERS: Images<{ 3 * 2 * RATES }> = [const { OnceLock::new() }; 3 * 2 * RATES];
+static FRESH_DECODERS: Images<{ 2 * RATES }> = [const { OnceLock::new() }; 2 * RATES];
+
+/// The image in `cell`, made by `init` the first time.
+fn image(
+    cell: &'static OnceLock<StateMemory>,
+    init: impl FnOnce() -> Result<StateMemory, SandboxError>,
+) -> Result<&'static StateMemory, SandboxError> {
+    match cell.get() {
+        Some(image) => Ok(image),
+        // Two threads may both come here; then both make the same image and one of them is dropped. So nobody waits.
+        None => init().map(|image| cell.get_or_init(|| image)),
+    }
+}
+
+/// A fresh encoder for the rate, channels and application of `settings`, with libopus' own settings.
+fn fresh_encoder(settings: &Settings) -> Result<&'static StateMemory, SandboxError> {
+    let application = match settings.application {
+        Application::Voip => 0,
+        Application::Audio => 1,
+        Application::LowDelay => 2,
+    };
+    image(&FRESH_ENCODERS[application * 2 * RATES + stream_kind(settings)], || {
+        let channels = settings.channels as c_int;
+        // SAFETY: takes a number, touches no memory of ours.
+        let bytes = unsafe { ffi::opus_encoder_get_size(channels) };
+        let mut memory = StateMemory::new(bytes, "opus_encoder_get_size")?;
+        let rate = settings.sample_rate.hz() as i32;
+        // SAFETY: the memory is aligned and as large as libopus asks for with this number of channels, whatever the
+        // rate and the application.
+        let code = unsafe {
+            ffi::opus_encoder_init(memory.as_mut_ptr(), rate, channels, settings.application as c_int)
+        };
+        check(code, "opus_encoder_init").map(|()| memory)
+    })
+}
+
+/// A fresh decoder for the rate and channels of `settings`.
+fn fresh_decoder(settings: &Settings) -> Result<&'static StateMemory, SandboxError> {
+    image(&FRESH_DECODERS[stream_kind(settings)], || {
+        let channels = settings.channels as c_int;
+        // SAFETY: takes a number, touches no memory of ours.
+        let bytes = unsafe { ffi::opus_decoder_get_size(channels) };
+        let mut memory = StateMemory::new(bytes, "opus_decoder_get_size")?;
+        // SAFETY: the memory is aligned and as large as libopus asks for with this number of channels.
+        let code = unsafe {
+            ffi::opus_decoder_init(memory.as_mut_ptr(), settings.sample_rate.hz() as i32, channels)
+        };
+        check(code, "opus_decoder_init").map(|()| memory)
+    })
+}
+
+/// Numbers the pairs of rate and channels from 0.
+fn stream_kind(settings: &Settings) -> usize {
+    (settings.channel_count() - 1) * RATES + settings.sample_rate.index()
 }
 
 /// An Opus encoder that can be initialised again in place.
@@ -66,17 +138,7 @@ impl Encoder {
     /// Clears all state and all settings, then puts `settings` in force.
     pub(crate) fn init(&mut self, settings: &Settings) -> Result<(), SandboxError> {
         self.settings = None;
-        // SAFETY: the memory is aligned and as large as libopus asks for two channels, which is the most it needs
-        // for any rate, channel count and application; it writes nothing else.
-        let code = unsafe {
-            ffi::opus_encoder_init(
-                self.memory.as_mut_ptr(),
-                settings.sample_rate.hz() as i32,
-                settings.channels as c_int,
-                settings.application as c_int,
-            )
-        };
-        check(code, "opus_encoder_init")?;
+        self.memory.restore(fresh_encoder(settings)?);
         self.settings = Some(*settings);
         self.apply(settings)?;
         let mut lookahead: c_int = 0;
@@ -277,15 +339,7 @@ impl Decoder {
     /// Clears all state.
     pub(crate) fn init(&mut self, settings: &Settings) -> Result<(), SandboxError> {
         self.settings = None;
-        // SAFETY: the memory is aligned and as large as libopus asks for two channels, the most it ever needs.
-        let code = unsafe {
-            ffi::opus_decoder_init(
-                self.memory.as_mut_ptr(),
-                settings.sample_rate.hz() as i32,
-                settings.channels as c_int,
-            )
-        };
-        check(code, "opus_decoder_init")?;
+        self.memory.restore(fresh_decoder(settings)?);
         self.settings = Some(*settings);
         Ok(())
     }

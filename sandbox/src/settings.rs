@@ -42,6 +42,11 @@ impl SampleRate {
         self as u32
     }
 
+    /// The place in [`ALL`](Self::ALL).
+    pub(crate) fn index(self) -> usize {
+        SampleRate::ALL.into_iter().take_while(|rate| *rate < self).count()
+    }
+
     /// Samples of one channel in 2.5 ms, the shortest Opus frame.
     pub const fn samples_per_unit(self) -> usize {
         self as usize / 400

@@ -27,7 +27,7 @@ const INPUT_LIMIT: f32 = 16.0;
 
 /// Down to -40 dB in the 160 ms after a word: slower than the gaps between the pulses of a low voice, faster than
 /// the pauses between words.
-const ENVELOPE_FALL_DB_PER_SECOND: f32 = 250.0;
+const ENVELOPE_FALL_DB_PER_SECOND: f32 = 400.0;
 const MAKE_UP_SMOOTHING_MS: f32 = 30.0;
 const LIMITER_RELEASE_MS: f32 = 60.0;
 
@@ -52,9 +52,9 @@ impl Parameters {
         };
         Parameters {
             cutoff_hz: between(80.0, 100.0),
-            gate: GateCurve { slope: 2.0, knee_db: 6.0, range_db: between(18.0, 30.0) },
+            gate: GateCurve { slope: 2.0, knee_db: 6.0, range_db: between(20.0, 32.0) },
             compressor: CompressorCurve { threshold_db: -26.0, slope: between(0.6, 0.8), knee_db: 10.0 },
-            make_up_db: between(8.0, 12.0),
+            make_up_db: between(9.0, 14.0),
         }
     }
 }
@@ -74,8 +74,8 @@ impl Timing {
         Timing {
             gate: GateTiming {
                 open: share(2.0),
-                close: share(100.0),
-                hold_ticks: (0.080 * TICKS_PER_SECOND) as u32,
+                close: share(60.0),
+                hold_ticks: (0.040 * TICKS_PER_SECOND) as u32,
                 floor_fall: share(100.0),
                 floor_rise_db: 3.0 / TICKS_PER_SECOND,
             },

@@ -50,13 +50,13 @@ pub struct GateTiming {
 /// The lowest noise that is assumed: a threshold below that would be no gate at all.
 const QUIETEST_NOISE_DB: f32 = -78.0;
 /// The loudest noise that is believed. Whatever lasts at a higher level is taken for a wanted sound (music, a tone).
-const LOUDEST_NOISE_DB: f32 = -48.0;
+const LOUDEST_NOISE_DB: f32 = -40.0;
 /// What is assumed before anything was heard.
-const FIRST_NOISE_DB: f32 = -66.0;
+const FIRST_NOISE_DB: f32 = -50.0;
 /// Quieter than this is a muted line, not a quiet room; it teaches nothing on the noise.
 const MUTED_DB: f32 = -90.0;
 /// How far above the noise the threshold lies.
-const THRESHOLD_ABOVE_NOISE_DB: f32 = 10.0;
+const THRESHOLD_ABOVE_NOISE_DB: f32 = 9.0;
 
 /// One channel's gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
