@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sandbox::{AudioSandbox, Channels, SampleRate, Scratch, Settings, SettingsUpdate};
 
-const RUNS: usize = 7;
+const RUNS: usize = 15;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let speech = speech_at_48_khz()?;

@@ -13,12 +13,10 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 /// Feedback smaller than this (-400 dB) is set to zero before it can become subnormal and slow.
 const FLUSH_BELOW: f64 = 1e-20;
 
-/// The coefficients of a biquad, divided by `a0`.
+/// The coefficients of a high-pass biquad, divided by `a0`. `b1` is -2 `b0` and `b2` is `b0`: both zeros lie at 0 Hz.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coefficients {
     b0: f64,
-    b1: f64,
-    b2: f64,
     a1: f64,
     a2: f64,
 }
@@ -29,8 +27,7 @@ impl Coefficients {
         let w0 = 2.0 * PI * cutoff_hz / sample_rate_hz;
         let alpha = w0.sin() / (2.0 * FRAC_1_SQRT_2);
         let a0 = 1.0 + alpha;
-        let b = (1.0 + w0.cos()) / 2.0 / a0;
-        Coefficients { b0: b, b1: -2.0 * b, b2: b, a1: -2.0 * w0.cos() / a0, a2: (1.0 - alpha) / a0 }
+        Coefficients { b0: (1.0 + w0.cos()) / 2.0 / a0, a1: -2.0 * w0.cos() / a0, a2: (1.0 - alpha) / a0 }
     }
 }
 
@@ -47,9 +44,9 @@ impl Biquad {
     /// The next output sample.
     #[inline(always)]
     pub fn next(&mut self, coefficients: &Coefficients, x: f64) -> f64 {
-        let Coefficients { b0, b1, b2, a1, a2 } = *coefficients;
+        let Coefficients { b0, a1, a2 } = *coefficients;
         // What does not need the last output is summed first, so that it is ready when that arrives.
-        let y = (b0 * x + b1 * self.x1 + b2 * self.x2 - a2 * self.y2) - a1 * self.y1;
+        let y = (b0 * (x - 2.0 * self.x1 + self.x2) - a2 * self.y2) - a1 * self.y1;
         self.x2 = self.x1;
         self.x1 = x;
         self.y2 = self.y1;

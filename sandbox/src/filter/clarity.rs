@@ -186,6 +186,10 @@ impl VoiceClarity {
 
     fn process_channels<const CHANNELS: usize>(&mut self, pcm: &mut [f32]) {
         let tick_samples = (self.sample_rate.hz() as f32 / TICKS_PER_SECOND) as usize;
+        // The bits of a magnitude rise with it, and those of infinity and NaN lie above all others.
+        if largest_magnitude_bits(pcm.iter().copied()) > INPUT_LIMIT.to_bits() {
+            pcm.iter_mut().for_each(|sample| *sample = sanitised(*sample));
+        }
         let mut rest = pcm;
         while rest.len() >= CHANNELS {
             let samples = (tick_samples - self.state.seen).min(rest.len() / CHANNELS);
@@ -201,36 +205,32 @@ impl VoiceClarity {
         }
     }
 
-    /// Sanitises and high-passes a part of a tick, and notes its peaks.
+    /// High-passes a part of a tick, and notes its peaks.
     fn filter<const CHANNELS: usize>(&mut self, block: &mut [f32]) {
         let coefficients = self.high_pass;
-        let mut filters: [Biquad; CHANNELS] = std::array::from_fn(|c| self.state.channels[c].high_pass);
-        let mut peaks: [f32; CHANNELS] = std::array::from_fn(|c| self.state.channels[c].peak);
-        for frame in block.chunks_exact_mut(CHANNELS) {
-            for ((sample, filter), peak) in frame.iter_mut().zip(&mut filters).zip(&mut peaks) {
-                *sample = filter.next(&coefficients, f64::from(sanitised(*sample))) as f32;
-                *peak = peak.max(sample.abs());
+        for (offset, channel) in self.state.channels[..CHANNELS].iter_mut().enumerate() {
+            let mut filter = channel.high_pass;
+            for frame in block.chunks_exact_mut(CHANNELS) {
+                frame[offset] = filter.next(&coefficients, f64::from(frame[offset])) as f32;
             }
-        }
-        for (channel, (filter, peak)) in self.state.channels.iter_mut().zip(filters.into_iter().zip(peaks)) {
             channel.high_pass = filter;
-            channel.peak = peak;
+            let samples = block.chunks_exact(CHANNELS).map(|frame| frame[offset]);
+            channel.peak = largest_magnitude(samples).max(channel.peak);
         }
     }
 
-    /// Multiplies a part of a tick by the gain ramp; returns the largest magnitude that came out.
+    /// Multiplies a part of a tick by the gain ramp; returns a bound on what magnitude came out.
     fn apply_gain<const CHANNELS: usize>(&self, block: &mut [f32]) -> f32 {
         let State { seen, gain, gain_step, .. } = self.state;
-        let mut peak = 0.0f32;
         for (index, frame) in block.chunks_exact_mut(CHANNELS).enumerate() {
             // From the position alone, never by adding up: the same however the tick is cut.
             let gain = gain + gain_step * (seen + index + 1) as f32;
-            for sample in frame {
-                *sample *= gain;
-                peak = peak.max(sample.abs());
-            }
+            frame.iter_mut().for_each(|sample| *sample *= gain);
         }
-        peak
+        let last_gain = gain + gain_step * (seen + block.len() / CHANNELS) as f32;
+        let peak =
+            self.state.channels[..CHANNELS].iter().fold(0.0f32, |peak, channel| peak.max(channel.peak));
+        peak * gain.max(last_gain)
     }
 
     /// The end of a tick: where the gain has to be at the end of the next one.
@@ -265,8 +265,22 @@ fn high_pass(parameters: &Parameters, sample_rate: SampleRate) -> Coefficients {
     Coefficients::high_pass(f64::from(parameters.cutoff_hz.max(1.0)), f64::from(sample_rate.hz()))
 }
 
-/// A number within the limit: 0 for NaN.
+/// The largest magnitude among samples that are numbers.
 #[inline(always)]
+fn largest_magnitude(samples: impl Iterator<Item = f32>) -> f32 {
+    f32::from_bits(largest_magnitude_bits(samples))
+}
+
+/// The same as bits, which order like the magnitudes themselves. Unlike a maximum of floats, whose result for NaN
+/// depends on the order, a maximum of integers is compiled to vector instructions.
+#[inline(always)]
+fn largest_magnitude_bits(samples: impl Iterator<Item = f32>) -> u32 {
+    const SIGN: u32 = 1 << 31;
+    // As signed integers, which the magnitudes fit into: the oldest x86-64 can't compare unsigned ones.
+    samples.fold(0, |peak: i32, sample| peak.max((sample.to_bits() & !SIGN) as i32)) as u32
+}
+
+/// A number within the limit: 0 for NaN.
 fn sanitised(sample: f32) -> f32 {
     if sample.is_nan() {
         0.0

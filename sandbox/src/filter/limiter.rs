@@ -29,8 +29,8 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Limits sample frames of `CHANNELS` samples in place. `peak` is the largest magnitude in `block`, `fade` the
-    /// factor by which the envelope falls from one sample to the next.
+    /// Limits sample frames of `CHANNELS` samples in place. `peak` is at least the largest magnitude in `block`, `fade`
+    /// the factor by which the envelope falls from one sample to the next.
     #[inline]
     pub fn process<const CHANNELS: usize>(&mut self, block: &mut [f32], peak: f32, fade: f32) {
         if self.envelope == 0.0 && peak <= KNEE {
