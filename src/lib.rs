@@ -12,4 +12,4 @@ pub mod observe;
 pub mod protocol;
 pub mod runtime;
 // pub mod server;
-// pub mod session;
+pub mod session;

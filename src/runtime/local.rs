@@ -11,10 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::context::ContextValues;
 use super::id::CoroutineId;
+use super::pool::tickets::Tickets;
 
 pub(crate) struct Local {
     id: Cell<CoroutineId>,
     pub(super) context: RefCell<ContextValues>,
+    pub(super) tickets: Tickets,
     on_end: RefCell<Vec<Hook>>,
     /// Whether this is a coroutine that [`coroutine_count`] counts.
     counted: Cell<bool>,
@@ -52,6 +54,7 @@ impl Local {
         Self {
             id: Cell::new(CoroutineId::mint()),
             context: RefCell::default(),
+            tickets: Tickets::default(),
             on_end: RefCell::default(),
             counted: Cell::new(false),
         }

@@ -17,6 +17,7 @@ mod context;
 pub mod deep_stack;
 mod id;
 mod local;
+mod pool;
 mod spawn;
 mod start;
 pub mod time;
@@ -26,6 +27,10 @@ mod worker;
 pub use context::Context;
 pub use id::CoroutineId;
 pub use local::{coroutine_count, on_end};
+pub use pool::{
+    AnyError, BuildError, CheckoutError, Lease, LeaseId, LeaseRecord, OptionsError, Pool, PoolError,
+    PoolOptions, PoolStatus, Sandbox, WaitTime, MAX_CAPACITY,
+};
 pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn};
 pub use start::{start, Runtime, RuntimeOptions};
 pub use worker::{worker_activity, WorkerId};

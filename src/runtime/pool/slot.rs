@@ -1,0 +1,176 @@
+//! A sandbox with what the pool knows about it.
+//!
+//! One box for its whole life, made when it is built: it moves from a queue into the ticket of a coroutine and back,
+//! and is never copied. Dropping it, wherever it lies, is right: the sandbox is destroyed and its place goes back
+//! to the pool, or to the head of the line.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+use super::census::Stage;
+use super::clock::Stamp;
+use super::registry::{Holder, LeaseId};
+use super::shared::Shared;
+use super::{AnyError, Sandbox};
+use crate::runtime::deep_stack;
+use crate::runtime::spawn::panic_message;
+
+pub(super) struct Slot<S: Sandbox> {
+    /// There until the drop.
+    sandbox: Option<S>,
+    shared: Arc<Shared<S>>,
+    /// Its record in the registry, nobody else's as long as this exists.
+    place: u32,
+    /// The shard it goes home to.
+    pub(super) home: usize,
+    /// As what the census counts it. In a queue it says nothing: whoever pops it has reserved it, and says.
+    pub(super) stage: Stage,
+    /// What a drop means.
+    pub(super) fate: Fate,
+    poisoned: bool,
+    uses: u64,
+    built: Stamp,
+    idle_since: Stamp,
+    /// The turn of its lease, while it is lent.
+    turn: Option<u64>,
+}
+
+/// Why a sandbox ends.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// Nobody said: its coroutine ended without giving it back.
+    Lost,
+    /// Code inside it did not come to its end: a panic, a cancel or an overflow.
+    Poisoned,
+    /// Its reset failed.
+    ResetFailed(AnyError),
+    /// Its holder said so.
+    Discarded,
+    /// It was lent often or long enough.
+    Worn,
+    /// It was not needed.
+    Spare,
+}
+
+impl<S: Sandbox> Slot<S> {
+    pub(super) fn new(shared: Arc<Shared<S>>, sandbox: S, place: u32, home: usize) -> Box<Self> {
+        let built = shared.clock.now();
+        shared.registry.built(place, built);
+        Box::new(Self {
+            sandbox: Some(sandbox),
+            shared,
+            place,
+            home,
+            stage: Stage::Building,
+            fate: Fate::Lost,
+            poisoned: false,
+            uses: 0,
+            built,
+            idle_since: built,
+            turn: None,
+        })
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<S>> {
+        &self.shared
+    }
+
+    /// Writes down that `holder` has it from now on.
+    #[inline]
+    pub(super) fn lend(&mut self, holder: Holder) -> LeaseId {
+        let turn = self.shared.registry.lent(self.place, holder);
+        self.turn = Some(turn);
+        LeaseId { pool: self.shared.serial, place: self.place, turn }
+    }
+
+    /// Whether it is lent as `lease`.
+    #[inline]
+    pub(super) fn is_lent_as(&self, lease: LeaseId) -> bool {
+        self.turn == Some(lease.turn) && self.place == lease.place && self.shared.serial == lease.pool
+    }
+
+    /// Runs `f` on the sandbox, marked as poisoned until `f` comes back.
+    #[inline]
+    pub(super) fn enter<R>(&mut self, f: impl FnOnce(&mut S) -> R) -> R {
+        let sandbox = self.sandbox.as_mut().expect("a slot has its sandbox until its drop");
+        let poisoned_before = std::mem::replace(&mut self.poisoned, true);
+        let result = f(sandbox);
+        self.poisoned = poisoned_before;
+        result
+    }
+
+    /// Ends the lease: cleans the sandbox. Whether it can be lent again; if not, its fate says why.
+    #[inline]
+    pub(super) fn clean(&mut self) -> bool {
+        let Some(sandbox) = self.sandbox.as_mut().filter(|_| !self.poisoned) else {
+            self.fate = Fate::Poisoned;
+            return false;
+        };
+        self.shared.census.shift(self.stage, Stage::Resetting);
+        self.stage = Stage::Resetting;
+        // Marked meanwhile, in case it is lost on the way.
+        self.poisoned = true;
+        let reset = catch_unwind(AssertUnwindSafe(|| deep_stack::run(|| sandbox.reset())));
+        self.poisoned = false;
+        if let Err(error) = reset.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            self.fate = Fate::ResetFailed(error);
+            return false;
+        }
+        let now = self.shared.clock.now();
+        self.uses += 1;
+        self.end_turn(now);
+        if self.is_worn(now) {
+            self.fate = Fate::Worn;
+            return false;
+        }
+        self.idle_since = now;
+        true
+    }
+
+    pub(super) fn is_worn(&self, now: Stamp) -> bool {
+        let options = &self.shared.options;
+        options.max_uses.is_some_and(|most| self.uses >= most)
+            || options.max_lifetime.is_some_and(|most| now.since(self.built) >= most)
+    }
+
+    pub(super) fn is_spare(&self, now: Stamp) -> bool {
+        self.shared.options.idle_timeout.is_some_and(|most| now.since(self.idle_since) >= most)
+    }
+
+    #[inline]
+    fn end_turn(&mut self, now: Stamp) {
+        if self.turn.take().is_some() {
+            self.shared.registry.returned(self.place, now);
+        }
+    }
+}
+
+impl<S: Sandbox> Drop for Slot<S> {
+    /// May run anywhere: on the stack of a lease, on a worker that frees a coroutine, on a timer's thread. It looks
+    /// at nothing that is "current", and nothing leaves it: no panic, no wait.
+    fn drop(&mut self) {
+        let sandbox = self.sandbox.take();
+        // On the deep stack: this may be a coroutine's stack, and dropping a sandbox or logging may take a lot.
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            deep_stack::run(|| {
+                self.shared.report_end(&self.fate, self.place);
+                drop(sandbox);
+            });
+        }));
+        if let Err(panic) = dropped {
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                tracing::warn!(
+                    pool = self.shared.options.name,
+                    panic = panic_message(&*panic),
+                    "a sandbox's drop panicked"
+                );
+            }));
+        }
+        self.end_turn(self.shared.clock.now());
+        self.shared.place_is_free(self.place, self.stage, &self.fate);
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> AnyError {
+    format!("the reset panicked: {}", panic_message(panic)).into()
+}
