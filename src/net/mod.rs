@@ -1,1 +1,13 @@
-//! (to come)
+//! Listeners, the HTTP/1.1 front, WebSocket connections that cost no coroutine while they are idle.
+
+mod app;
+mod endpoint;
+mod handle;
+pub mod http;
+mod options;
+
+pub use app::{App, Handler, RouteLimits};
+pub use endpoint::{CloseCode, Closed, Endpoint, Flow, Message, Outbox, Utf8Bytes};
+pub use handle::{ConnectionHandle, SendError};
+pub use http::{Headers, Method, Request, Response, Version};
+pub use options::NetOptions;

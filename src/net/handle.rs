@@ -1,0 +1,56 @@
+//! Sending to a connection from anywhere.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::endpoint::Message;
+
+/// Why a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The client reads too slowly: its bounded outbound queue is full.
+    #[error("the connection's outbound queue is full: {queued} messages wait, {limit} may")]
+    QueueFull {
+        /// Messages that wait.
+        queued: usize,
+        /// Messages that may wait.
+        limit: usize,
+    },
+    /// The connection has ended.
+    #[error("the connection has ended")]
+    Gone,
+}
+
+/// What a connection offers to those that send to it.
+pub(crate) trait Recipient: Send + Sync {
+    /// Queues `message` and wakes the connection.
+    fn enqueue(&self, message: Message) -> Result<(), SendError>;
+}
+
+/// Sends messages to one connection from any coroutine or thread, whether it is parked or not.
+///
+/// Holding one doesn't keep the connection open.
+#[derive(Clone)]
+pub struct ConnectionHandle {
+    recipient: Arc<dyn Recipient>,
+}
+
+impl ConnectionHandle {
+    pub(crate) fn new(recipient: Arc<dyn Recipient>) -> ConnectionHandle {
+        ConnectionHandle { recipient }
+    }
+
+    /// Queues `message` for the client. Never blocks. The order among senders is the order of the calls.
+    ///
+    /// # Errors
+    /// [`SendError::QueueFull`] when the client does not read fast enough, [`SendError::Gone`] when it has left.
+    pub fn send(&self, message: Message) -> Result<(), SendError> {
+        self.recipient.enqueue(message)
+    }
+}
+
+impl fmt::Debug for ConnectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectionHandle")
+    }
+}

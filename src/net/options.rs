@@ -1,0 +1,155 @@
+//! What a listener allows: sizes, times, numbers.
+
+use std::time::Duration;
+
+/// The limits of a public listener.
+///
+/// Times are kept by a timer wheel and are up to a quarter of a second late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NetOptions {
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Bytes of a request's head, with its request line.
+    pub max_head_bytes: usize,
+    /// Bytes of a request's target.
+    pub max_target_bytes: usize,
+    /// From a request's first byte to the end of its head.
+    pub head_timeout: Duration,
+    /// Bytes a second below which a request's body is cut off.
+    pub min_body_rate: u32,
+    /// How long a kept-alive HTTP connection may wait for its next request.
+    pub keep_alive: Duration,
+    /// How long a client may go without reading what is sent to it.
+    pub write_stall: Duration,
+    /// Silence after which a WebSocket is pinged.
+    pub ping_after: Duration,
+    /// Silence after which a WebSocket is cut off.
+    pub socket_idle: Duration,
+    /// How long a closing connection is given to say goodbye.
+    pub close_timeout: Duration,
+    /// How long a WebSocket keeps its coroutine after its last message.
+    pub linger: Duration,
+    /// Messages from elsewhere that may wait for one connection.
+    pub max_queued_messages: usize,
+    /// Bytes that may wait to be written to one WebSocket before it is read from again.
+    pub max_unsent_bytes: usize,
+    /// The listen backlog.
+    pub backlog: i32,
+}
+
+impl Default for NetOptions {
+    fn default() -> NetOptions {
+        NetOptions {
+            max_connections: 10_000,
+            max_head_bytes: 16 * 1024,
+            max_target_bytes: 8 * 1024,
+            head_timeout: Duration::from_secs(10),
+            min_body_rate: 500,
+            keep_alive: Duration::from_secs(60),
+            write_stall: Duration::from_secs(10),
+            ping_after: Duration::from_secs(120),
+            socket_idle: Duration::from_secs(300),
+            close_timeout: Duration::from_secs(3),
+            linger: Duration::from_millis(250),
+            max_queued_messages: 256,
+            max_unsent_bytes: 64 * 1024,
+            backlog: 4096,
+        }
+    }
+}
+
+impl NetOptions {
+    /// Connections at once; one more is answered with 503 and closed. Default 10,000. Each takes a file
+    /// descriptor, so `RLIMIT_NOFILE` bounds it.
+    pub fn max_connections(mut self, connections: usize) -> NetOptions {
+        self.max_connections = connections.max(1);
+        self
+    }
+
+    /// Bytes of a request's head; a longer one gets 431. Default 16 KiB, at least 256. Each connection that is in
+    /// the middle of a head holds up to that much. A head has 100 fields at most.
+    pub fn max_head_bytes(mut self, bytes: usize) -> NetOptions {
+        self.max_head_bytes = bytes.max(256);
+        self
+    }
+
+    /// Bytes of a request's target; a longer one gets 414. Default 8 KiB.
+    pub fn max_target_bytes(mut self, bytes: usize) -> NetOptions {
+        self.max_target_bytes = bytes.max(1);
+        self
+    }
+
+    /// From a request's first byte (or the connection's start) to the end of its head, however many bytes
+    /// trickle in; a slower one gets 408. Default 10 s.
+    pub fn head_timeout(mut self, timeout: Duration) -> NetOptions {
+        self.head_timeout = timeout;
+        self
+    }
+
+    /// Bytes a second that a body must come in with, on average after a first allowance of `head_timeout`; a slower
+    /// one gets 408. Default 500: a slow telephone line passes, a slow-loris does not.
+    pub fn min_body_rate(mut self, bytes_per_second: u32) -> NetOptions {
+        self.min_body_rate = bytes_per_second.max(1);
+        self
+    }
+
+    /// How long an HTTP connection may wait for its next request before it is closed. Default 60 s.
+    pub fn keep_alive(mut self, timeout: Duration) -> NetOptions {
+        self.keep_alive = timeout;
+        self
+    }
+
+    /// How long a client may read nothing while something waits for it; then it is cut off. Default 10 s.
+    pub fn write_stall(mut self, timeout: Duration) -> NetOptions {
+        self.write_stall = timeout;
+        self
+    }
+
+    /// Silence after which a WebSocket is pinged. Default 120 s; at least a third of `socket_idle` is sensible, so that
+    /// an answer can come.
+    pub fn ping_after(mut self, silence: Duration) -> NetOptions {
+        self.ping_after = silence;
+        self
+    }
+
+    /// Silence (not even a pong) after which a WebSocket is cut off. Default 300 s.
+    pub fn socket_idle(mut self, silence: Duration) -> NetOptions {
+        self.socket_idle = silence;
+        self
+    }
+
+    /// How long a closing connection may take to answer the closing handshake, or to read the last answer.
+    /// Default 3 s.
+    pub fn close_timeout(mut self, timeout: Duration) -> NetOptions {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// How long a WebSocket keeps its coroutine after its last message, so that a lively client doesn't start one
+    /// for every message. Default 250 ms; zero parks at once.
+    pub fn linger(mut self, linger: Duration) -> NetOptions {
+        self.linger = linger;
+        self
+    }
+
+    /// Messages from elsewhere ([`super::ConnectionHandle`]) that may wait for one connection. Default 256.
+    pub fn max_queued_messages(mut self, messages: usize) -> NetOptions {
+        self.max_queued_messages = messages.max(1);
+        self
+    }
+
+    /// Bytes that may wait to be written to one WebSocket: while more wait, nothing more is read from it. Default
+    /// 64 KiB; the last message may go over it by its own length.
+    pub fn max_unsent_bytes(mut self, bytes: usize) -> NetOptions {
+        self.max_unsent_bytes = bytes.max(1);
+        self
+    }
+
+    /// The listen backlog: connections that the kernel holds until they are accepted. Default 4,096; the kernel
+    /// cuts it to `net.core.somaxconn`.
+    pub fn backlog(mut self, backlog: i32) -> NetOptions {
+        self.backlog = backlog.max(1);
+        self
+    }
+}
