@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sandbox::{AudioSandbox, Scratch, Settings, SettingsUpdate};
 use sandpool::audio_file::Recording;
-use sandpool::runtime::pool::{Lease, Pool, PoolOptions};
+use sandpool::runtime::{Lease, Pool, PoolOptions};
 use sandpool::runtime::{deep_stack, spawn, time};
 
 /// Fewer sandboxes than coroutines in every test, so that each is lent again and again.

@@ -1,7 +1,5 @@
 //! What the server says in a text message.
 
-use std::time::Duration;
-
 use sandbox::Settings;
 use serde::Serialize;
 
@@ -109,11 +107,6 @@ pub struct SessionStats {
     pub compression_ratio: f64,
     /// Leases taken: one a talk spurt.
     pub talk_spurts: u64,
-}
-
-/// A duration in milliseconds with a fraction.
-pub(crate) fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub use pool::{
     AnyError, BuildError, CheckoutError, Lease, LeaseId, LeaseRecord, OptionsError, Pool, PoolError,
     PoolOptions, PoolStatus, Sandbox, WaitTime, MAX_CAPACITY,
 };
+pub(crate) use spawn::panic_message;
 pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn};
 pub use start::{start, Runtime, RuntimeOptions};
 pub use worker::{worker_activity, WorkerId};

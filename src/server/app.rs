@@ -9,7 +9,7 @@ use super::routes;
 use crate::config::ServerConfig;
 use crate::net::http::{Method, Request, Response};
 use crate::net::{App, Closed, Endpoint, Flow, Handler, Message, Outbox, RouteLimits};
-use crate::runtime::pool::Pool;
+use crate::runtime::Pool;
 use crate::runtime::watchdog::Watchdog;
 use crate::session::{Session, SessionHub, Spurt};
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::net::http::Response;
 use crate::runtime::deep_stack;
-use crate::runtime::pool::CheckoutError;
+use crate::runtime::CheckoutError;
 
 /// When a client that got no sandbox should try again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use crate::audio_file::{
     opus_rate_for, OggOpusHead, OggOpusWriter, RateConverter, WavFormat, WavReader, WavWriter, GRANULE_RATE_HZ,
 };
 use crate::net::http::{Request, Response};
-use crate::runtime::pool::Lease;
+use crate::runtime::Lease;
 use crate::runtime::{deep_stack, time};
 
 /// What the query may set. Rate and channels are the recording's own.

@@ -11,8 +11,7 @@ use sandbox::{AudioSandbox, Processed, SandboxError, Scratch, Settings, Settings
 use super::{PacketPool, Spurt, Totals};
 use crate::net::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
 use crate::protocol::{Command, ErrorCode, Reply, SessionStats, MAX_COMMAND_BYTES};
-use crate::runtime::deep_stack;
-use crate::runtime::pool::{CheckoutError, Lease, Pool};
+use crate::runtime::{deep_stack, panic_message, CheckoutError, Lease, Pool};
 use crate::runtime::watchdog::{Watchdog, Work};
 
 /// What all sessions of a server share.
@@ -326,7 +325,7 @@ struct Buffers {
 
 /// Runs `f`; a panic in it comes back as its message.
 fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| crate::runtime::panic_message(&*panic).to_owned())
+    catch_unwind(AssertUnwindSafe(f)).map_err(|panic| panic_message(&*panic).to_owned())
 }
 
 fn delay_ms(settings: &Settings) -> f64 {

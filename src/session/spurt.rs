@@ -2,7 +2,7 @@
 
 use sandbox::{AudioSandbox, SandboxError};
 
-use crate::runtime::pool::{AnyError, Lease, Sandbox};
+use crate::runtime::{AnyError, Lease, Sandbox};
 
 impl Sandbox for AudioSandbox {
     fn reset(&mut self) -> Result<(), AnyError> {
