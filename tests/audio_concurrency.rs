@@ -37,10 +37,8 @@ fn speech(settings: &Settings, first: usize, count: usize) -> Vec<Vec<f32>> {
     // One second more than is needed, from somewhere in the recording.
     let from = (first * 320) % (recording.frames() - 64_000);
     let excerpt = Recording {
-        sample_rate: 16_000,
-        channels: 1,
+        format: recording.format,
         samples: recording.samples[from..from + 64_000.min(count * 320 + 16_000)].to_vec(),
-        ..recording.clone()
     };
     let samples = excerpt.at_rate(rate).samples;
     (0..count)
@@ -149,7 +147,9 @@ fn full_pipeline(settings: Settings, first: usize, count: usize) -> Job {
         steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
         let process = |packet: &Vec<u8>| {
             let mut answer = Vec::new();
-            steps(&mut |sandbox, scratch| drop(sandbox.process(packet, scratch, &mut answer).unwrap()));
+            steps(&mut |sandbox, scratch| {
+                sandbox.process(packet, scratch, &mut answer).unwrap();
+            });
             answer
         };
         packets.iter().map(process).collect()
