@@ -134,12 +134,9 @@ settings! {
     /// The most coroutines at a time: requests in flight and connections that are not idle.
     max_coroutines: usize, "max-coroutines" "N", in 16..=10_000_000,
         default |machine| machine.max_coroutines().unwrap_or(usize::MAX).clamp(16, 30_000);
-    /// The longest head of an HTTP request, its request line and all headers together.
+    /// The longest head of an HTTP request, its request line and all its headers (100 at most) together.
     max_header_bytes: ByteSize, "max-header-bytes" "SIZE", in ByteSize::bytes(256)..=ByteSize::mib(1),
         default |_| ByteSize::kib(16);
-    /// The most headers of an HTTP request.
-    max_headers: usize, "max-headers" "N", in 1..=1_000,
-        default |_| 100;
     /// The longest body of an HTTP request.
     max_body: ByteSize, "max-body" "SIZE", in ByteSize::bytes(0)..=ByteSize::mib(4_096),
         default |_| ByteSize::mib(64);
@@ -153,6 +150,9 @@ settings! {
     /// A request that takes longer is cancelled and answered with 504.
     request_hard_limit: Duration, "request-hard-limit" "TIME", in MILLISECOND..=DAY,
         default |_| 30 * SECOND;
+    /// Enhancing an uploaded recording, which is longer than other requests, may take so long.
+    process_limit: Duration, "process-limit" "TIME", in SECOND..=DAY,
+        default |_| 300 * SECOND;
     /// The head of a request must have come within this.
     header_timeout: Duration, "header-timeout" "TIME", in 10 * MILLISECOND..=HOUR,
         default |_| 10 * SECOND;
