@@ -1,6 +1,6 @@
 //! The application that the listeners call.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::echo::Echo;
@@ -8,9 +8,10 @@ use super::error::Refusal;
 use super::routes;
 use crate::config::ServerConfig;
 use crate::net::http::{Method, Request, Response};
-use crate::net::{App, Closed, Endpoint, Flow, Handler, Message, Outbox, RouteLimits};
-use crate::runtime::Pool;
+use crate::net::{App, Closed, Endpoint, Flow, FrontHandle, Handler, Message, Outbox, RouteLimits};
+use crate::observe::{Health, RequestCounts, Unready};
 use crate::runtime::watchdog::Watchdog;
+use crate::runtime::Pool;
 use crate::session::{Session, SessionHub, Spurt};
 
 /// What every request can reach.
@@ -19,9 +20,23 @@ pub(super) struct State {
     pub(super) pool: Pool<sandbox::AudioSandbox>,
     pub(super) watchdog: Watchdog,
     pub(super) sessions: Arc<SessionHub>,
-    pub(super) health: crate::observe::Health,
-    pub(super) net: crate::net::NetCounts,
+    pub(super) health: Health,
+    pub(super) requests: RequestCounts,
     pub(super) started: Instant,
+    /// Set once the public listener is open.
+    pub(super) front: OnceLock<FrontHandle>,
+}
+
+impl State {
+    /// Everything that speaks against sending traffic now.
+    pub(super) fn unready(&self) -> Vec<Unready> {
+        self.health.unready(self.pool.status().closed, self.watchdog.stalled())
+    }
+
+    /// Connections to the public listener.
+    pub(super) fn connections(&self) -> usize {
+        self.front.get().map_or(0, FrontHandle::connections)
+    }
 }
 
 /// The server's HTTP and WebSocket application.
@@ -30,7 +45,9 @@ pub(super) struct AudioApp(pub(super) Arc<State>);
 
 impl Handler for AudioApp {
     fn respond(&self, request: Request) -> Response {
-        routes::respond(&self.0, request)
+        let response = routes::respond(&self.0, request);
+        self.0.requests.answered(response.status());
+        response
     }
 }
 

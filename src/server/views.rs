@@ -4,6 +4,8 @@ use serde_json::{json, Value};
 
 use super::app::State;
 use crate::net::http::Response;
+use crate::observe::{figures, Exposition, CONTENT_TYPE};
+use crate::runtime::{coroutine_count, PoolStatus};
 
 /// `/` and `/status`: is it well, in one screen.
 pub(super) fn status(state: &State) -> Response {
@@ -12,7 +14,7 @@ pub(super) fn status(state: &State) -> Response {
         "service": "sandpool",
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": state.started.elapsed().as_secs_f64(),
-        "connections": state.net.connections(),
+        "connections": state.connections(),
         "pool": {
             "capacity": pool.capacity,
             "size": pool.size,
@@ -65,7 +67,7 @@ pub(super) fn stats(state: &State) -> Response {
     let stalled: Vec<usize> = state.watchdog.stalled().iter().map(|stall| stall.worker.index()).collect();
     answer(json!({
         "uptime_seconds": state.started.elapsed().as_secs_f64(),
-        "connections": state.net.connections(),
+        "connections": state.connections(),
         "worker_concurrency": state.watchdog.worker_concurrency(),
         "stalled_workers": stalled,
         "pool": state.pool.status(),
@@ -78,6 +80,60 @@ pub(super) fn stats(state: &State) -> Response {
 /// `/health`: the process answers.
 pub(super) fn health(_: &State) -> Response {
     Response::text(200, "OK")
+}
+
+/// `/ready`: whether to send it traffic, and if not, why not.
+pub(super) fn ready(state: &State) -> Response {
+    let reasons = state.unready();
+    if reasons.is_empty() {
+        return Response::text(200, "ready\n");
+    }
+    let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+    Response::text(503, format!("not ready: {}\n", reasons.join("; ")))
+}
+
+/// `/metrics`: everything that is counted, for Prometheus.
+pub(super) fn metrics(state: &State) -> Response {
+    let mut page = Exposition::new();
+    page.gauge("sandpool_uptime_seconds", "Since the server started.", state.started.elapsed().as_secs_f64());
+    page.gauge("sandpool_ready", "1 when it should get traffic.", u8::from(state.unready().is_empty()));
+    page.gauge("sandpool_connections", "Connections to the public listener.", state.connections());
+    page.gauge("sandpool_coroutines", "Coroutines that have not ended.", coroutine_count());
+    figures::requests(&mut page, &state.requests);
+    figures::watchdog(&mut page, &state.watchdog);
+    pool_metrics(&mut page, &state.pool.status());
+    let totals = state.sessions.totals().view();
+    page.counter("sandpool_sessions_total", "Audio sessions begun.", totals.sessions);
+    page.counter("sandpool_packets_total", "Packets answered with a packet.", totals.frames);
+    page.counter("sandpool_packet_errors_total", "Packets answered with an error.", totals.errors);
+    page.counter("sandpool_packet_bytes_in_total", "Bytes of all packets that came.", totals.bytes_in);
+    page.counter("sandpool_packet_bytes_out_total", "Bytes of all packets that went.", totals.bytes_out);
+    page.counter("sandpool_processing_seconds_total", "Time spent on packets.", totals.processing_seconds);
+    figures::process(&mut page);
+    Response::bytes(200, CONTENT_TYPE, page.finish())
+}
+
+fn pool_metrics(page: &mut Exposition, pool: &PoolStatus) {
+    page.gauge("sandpool_pool_capacity", "The most sandboxes there can be.", pool.capacity);
+    let states =
+        [("idle", pool.idle), ("leased", pool.leased), ("resetting", pool.resetting), ("building", pool.building)];
+    page.gauges("sandpool_pool_sandboxes", "Sandboxes, by what becomes of them.", "state", states);
+    page.gauge("sandpool_pool_waiting", "Checkouts that wait.", pool.waiting);
+    page.counter("sandpool_pool_checkouts_total", "Leases given.", pool.checkouts);
+    page.counter("sandpool_pool_created_total", "Sandboxes built.", pool.created);
+    page.counter("sandpool_pool_discarded_total", "Sandboxes that could not be lent again.", pool.discarded);
+    page.counter("sandpool_pool_retired_total", "Sound sandboxes that were given up.", pool.retired);
+    page.counter("sandpool_pool_timed_out_total", "Checkouts that waited in vain.", pool.timed_out);
+    page.counter("sandpool_pool_rejected_total", "Checkouts turned away from a full line.", pool.rejected);
+    page.counter("sandpool_pool_leaked_total", "Leases reported as held too long.", pool.leaked);
+    let wait = &pool.wait_time;
+    let quantiles = [("0.5", wait.p50_us), ("0.9", wait.p90_us), ("0.99", wait.p99_us), ("0.999", wait.p999_us)];
+    page.gauges(
+        "sandpool_pool_wait_microseconds",
+        "How long checkouts waited that had to wait.",
+        "quantile",
+        quantiles,
+    );
 }
 
 fn answer(body: Value) -> Response {

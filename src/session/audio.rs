@@ -96,7 +96,7 @@ impl Session {
     /// A new session with the template's settings.
     pub fn new(hub: Arc<SessionHub>) -> Self {
         let now = Instant::now();
-        hub.totals.session();
+        hub.totals.sessions.count();
         Self {
             id: hub.next_id.fetch_add(1, Ordering::Relaxed),
             settings: hub.options.template,
@@ -114,6 +114,7 @@ impl Session {
         let now = Instant::now();
         self.last_audio = now;
         self.counts.bytes_in += packet.len() as u64;
+        self.hub.totals.bytes_in.add(packet.len() as u64);
         match answer {
             Ok(bytes) => {
                 let nanos = now.duration_since(begun).as_nanos() as u64;
@@ -121,12 +122,15 @@ impl Session {
                 self.counts.bytes_out += bytes.len() as u64;
                 self.counts.last_nanos = nanos;
                 self.counts.total_nanos += nanos;
-                self.hub.totals.frame(packet.len(), bytes.len(), nanos);
+                let totals = &self.hub.totals;
+                totals.frames.count();
+                totals.bytes_out.add(bytes.len() as u64);
+                totals.processing_nanos.add(nanos);
                 out.binary(bytes);
             }
             Err(refusal) => {
                 self.counts.errors += 1;
-                self.hub.totals.error(packet.len());
+                self.hub.totals.errors.count();
                 out.text(deep_stack::run(|| self.refusal(&refusal)));
             }
         }
