@@ -1,0 +1,94 @@
+//! The steady state allocates nothing: shown by an allocator that counts for each thread.
+//!
+//! (libopus works on the stack; it calls `malloc` in its `_create` functions only, which are not used here.)
+#![allow(unsafe_code)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::{settings, PACKETS};
+use sandbox::{AudioSandbox, SampleRate, Scratch, Settings, SettingsUpdate};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is handed to the system's allocator unchanged. Counting touches a thread-local that needs no
+// initialisation and no destructor, so it neither allocates nor fails at the end of a thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: `memory` came from `System` by `alloc` or `realloc`, with this layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as in `dealloc`; the caller keeps the contract of `realloc`, which is the same.
+        unsafe { System.realloc(memory, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations_in(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn nothing_allocates_once_warm_neither_packets_nor_resets_nor_changes_of_settings() {
+    let sessions: Vec<Settings> = SampleRate::ALL
+        .into_iter()
+        .flat_map(|rate| common::ALL_CHANNELS.map(|channels| (rate, channels)))
+        .map(|(rate, channels)| {
+            let wishes = SettingsUpdate {
+                complexity: Some(10.into()),
+                bitrate: Some(48_000.into()),
+                fec: Some(true.into()),
+                expected_loss_percent: Some(10.into()),
+                ..SettingsUpdate::default()
+            };
+            settings(rate, channels, wishes)
+        })
+        .collect();
+    let louder = SettingsUpdate { intensity: Some(2.0.into()), ..SettingsUpdate::default() };
+    let packets = &*PACKETS;
+    let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
+    let mut scratch = Scratch::default();
+    let mut out = Vec::new();
+    let mut live = || {
+        for session in &sessions {
+            sandbox.configure(session).unwrap();
+            for packet in packets {
+                sandbox.process(packet, &mut scratch, &mut out).unwrap();
+                assert!(sandbox.process(&packet[..0], &mut scratch, &mut out).is_err());
+                let _ = sandbox.process(&packet[..packet.len() / 2], &mut scratch, &mut out);
+            }
+            // 30 ms: joined from pieces
+            sandbox.encode(&[0.1; 2_880][..12 * session_unit(session)], &mut scratch, &mut out).unwrap();
+            sandbox.configure(&session.with(&louder).unwrap()).unwrap();
+            sandbox.process(&packets[0], &mut scratch, &mut out).unwrap();
+            sandbox.restart().unwrap();
+        }
+        sandbox.reset().unwrap();
+    };
+
+    assert!(allocations_in(&mut live) > 0, "the first run grows the buffers, so the counter does count");
+    assert_eq!(allocations_in(&mut live), 0);
+}
+
+fn session_unit(session: &Settings) -> usize {
+    session.sample_rate().samples_per_unit() * session.channel_count()
+}
