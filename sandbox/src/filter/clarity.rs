@@ -52,9 +52,9 @@ impl Parameters {
         };
         Parameters {
             cutoff_hz: between(80.0, 100.0),
-            gate: GateCurve { slope: 2.0, knee_db: 6.0, range_db: between(20.0, 32.0) },
+            gate: GateCurve { slope: between(3.0, 4.5), knee_db: 6.0, range_db: between(22.0, 34.0) },
             compressor: CompressorCurve { threshold_db: -26.0, slope: between(0.6, 0.8), knee_db: 10.0 },
-            make_up_db: between(9.0, 14.0),
+            make_up_db: between(10.0, 15.0),
         }
     }
 }
@@ -74,12 +74,12 @@ impl Timing {
         Timing {
             gate: GateTiming {
                 open: share(2.0),
-                close: share(60.0),
-                hold_ticks: (0.040 * TICKS_PER_SECOND) as u32,
+                close: share(40.0),
+                hold_ticks: (0.030 * TICKS_PER_SECOND) as u32,
                 floor_fall: share(100.0),
                 floor_rise_db: 3.0 / TICKS_PER_SECOND,
             },
-            compressor: CompressorTiming { attack: share(5.0), release: share(150.0) },
+            compressor: CompressorTiming { attack: share(5.0), release: share(80.0) },
             envelope_fall_db: ENVELOPE_FALL_DB_PER_SECOND / TICKS_PER_SECOND,
             make_up: share(MAKE_UP_SMOOTHING_MS),
         }

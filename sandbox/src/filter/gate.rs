@@ -56,7 +56,7 @@ const FIRST_NOISE_DB: f32 = -50.0;
 /// Quieter than this is a muted line, not a quiet room; it teaches nothing on the noise.
 const MUTED_DB: f32 = -90.0;
 /// How far above the noise the threshold lies.
-const THRESHOLD_ABOVE_NOISE_DB: f32 = 9.0;
+const THRESHOLD_ABOVE_NOISE_DB: f32 = 10.0;
 
 /// One channel's gate.
 #[derive(Debug, Clone, Copy, PartialEq)]
