@@ -232,3 +232,94 @@ fn refuse(field: &'static str, raw: &RawValue, accepted: &'static str) -> Settin
     };
     SettingError { field, got, accepted }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(json: &str) -> Result<Settings, SettingError> {
+        Settings::default().with(&serde_json::from_str(json).expect("JSON"))
+    }
+
+    #[test]
+    fn nothing_asked_for_changes_nothing_and_unknown_names_are_passed_over() {
+        assert_eq!(update("{}"), Ok(Settings::default()));
+        assert_eq!(
+            update(r#"{"command":"config","colour":[1,{"a":2}],"bitrate":null}"#),
+            Ok(Settings::default())
+        );
+    }
+
+    #[test]
+    fn every_setting_can_be_set_and_reads_back_as_it_was_written() {
+        let json = serde_json::json!({
+            "sample_rate": 16000, "channels": 2, "intensity": 1.5, "bitrate": 24000, "vbr": false, "complexity": 9,
+            "dtx": true, "signal": "voice", "fec": true, "expected_loss_percent": 12, "application": "lowdelay",
+        });
+        let settings = update(&json.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(settings).unwrap(), json);
+    }
+
+    #[test]
+    fn numbers_may_be_written_as_floats_and_channels_as_words() {
+        let settings = update(r#"{"sample_rate":16000.0,"channels":"stereo","intensity":2}"#).unwrap();
+        assert_eq!(settings.sample_rate(), SampleRate::Hz16000);
+        assert_eq!(settings.channels(), Channels::Stereo);
+        assert_eq!(settings.intensity(), 2.0);
+    }
+
+    #[test]
+    fn the_ends_of_every_range_are_in_and_what_lies_beyond_is_refused_by_name() {
+        for (field, accepted, refused) in [
+            (
+                "sample_rate",
+                vec!["8000", "12000", "48000"],
+                vec!["0", "44100", "-16000", "16000.5", "\"16000\"", "1e99"],
+            ),
+            ("channels", vec!["1", "2", "\"mono\""], vec!["0", "3", "\"five\"", "true", "[1]"]),
+            ("intensity", vec!["0", "0.5", "2"], vec!["-0.1", "2.01", "1e400", "\"1\"", "false"]),
+            (
+                "bitrate",
+                vec!["6000", "510000"],
+                vec!["5999", "510001", "32000.5", "9223372036854775807", "1e30"],
+            ),
+            ("vbr", vec!["true", "false"], vec!["1", "\"true\"", "{}"]),
+            ("complexity", vec!["0", "10"], vec!["-1", "11", "5.5", "18446744073709551615"]),
+            ("dtx", vec!["true", "false"], vec!["0", "[]"]),
+            ("signal", vec!["\"auto\"", "\"voice\"", "\"music\""], vec!["\"noise\"", "3001", "\"Voice\""]),
+            ("fec", vec!["true", "false"], vec!["2", "\"yes\""]),
+            ("expected_loss_percent", vec!["0", "100"], vec!["-1", "101", "0.5"]),
+            ("application", vec!["\"voip\"", "\"audio\"", "\"lowdelay\""], vec!["\"\"", "2048"]),
+        ] {
+            for value in accepted {
+                update(&format!("{{\"{field}\":{value}}}")).unwrap_or_else(|error| panic!("{error}"));
+            }
+            for value in refused {
+                // Too large to be read as a number at all: never comes this far.
+                let Ok(raw) = serde_json::from_str(&format!("{{\"{field}\":{value}}}")) else {
+                    assert_eq!(value, "1e400");
+                    continue;
+                };
+                let error = Settings::default().with(&raw).expect_err(value);
+                assert_eq!(error.field, field);
+                assert!(error.to_string().starts_with(&format!("{field}: got ")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_bad_value_changes_nothing_at_all() {
+        let settings = Settings::default();
+        let raw = serde_json::from_str(r#"{"bitrate":16000,"channels":2,"fec":"perhaps"}"#).unwrap();
+        let error = settings.with(&raw).unwrap_err();
+        assert_eq!(error.to_string(), "fec: got \"perhaps\", accepted: true or false");
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn an_endless_text_is_repeated_only_in_part() {
+        let update =
+            SettingsUpdate { signal: Some("x".repeat(1_000_000).as_str().into()), ..Default::default() };
+        assert!(Settings::default().with(&update).unwrap_err().got.len() < 60);
+    }
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{client_packets, intensity, peak, rms_db, settings, speech};
+use common::{client_packets, intensity, peak, rms_db, settings, speech, without_rumble};
 use opus::Channels;
 use sandbox::{AudioSandbox, SampleRate, Scratch};
 
@@ -27,23 +27,9 @@ fn through_the_sandbox(strength: f64) -> (Vec<f32>, Vec<f32>) {
     (said[..heard.len()].to_vec(), heard)
 }
 
-/// Without rumble, so that it does not count as level: two first-order high-passes at 100 Hz, written out.
-fn voice(pcm: &[f32]) -> Vec<f32> {
-    let high_pass = |pcm: &[f32]| -> Vec<f32> {
-        let (mut last_in, mut last_out) = (0.0, 0.0);
-        let step = |sample: &f32| {
-            last_out = 0.962 * (last_out + sample - last_in);
-            last_in = *sample;
-            last_out
-        };
-        pcm.iter().map(step).collect()
-    };
-    high_pass(&high_pass(pcm))
-}
-
 /// How much louder the windows became whose level lay in a range, in dB: the mean of the differences.
 fn gain_db(said: &[f32], heard: &[f32], levels_db: std::ops::Range<f32>) -> f32 {
-    let (said, heard) = (voice(said), voice(heard));
+    let (said, heard) = (without_rumble(said), without_rumble(heard));
     let differences: Vec<f32> = said
         .chunks_exact(WINDOW)
         .zip(heard.chunks_exact(WINDOW))

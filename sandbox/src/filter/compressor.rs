@@ -57,3 +57,41 @@ impl Compressor {
         self.gain_db
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURVE: CompressorCurve = CompressorCurve { threshold_db: -26.0, slope: 0.75, knee_db: 10.0 };
+
+    #[test]
+    fn the_static_curve_is_the_papers_equation_4() {
+        let (threshold, ratio, knee) = (-26.0f32, 4.0f32, 10.0f32);
+        for tenth_db in -800..200 {
+            let x = tenth_db as f32 / 10.0;
+            let y = if 2.0 * (x - threshold) < -knee {
+                x
+            } else if 2.0 * (x - threshold).abs() <= knee {
+                x + (1.0 / ratio - 1.0) * (x - threshold + knee / 2.0).powi(2) / (2.0 * knee)
+            } else {
+                threshold + (x - threshold) / ratio
+            };
+            assert!((CURVE.gain_db(x) - (y - x)).abs() < 1e-4, "at {x} dB");
+        }
+    }
+
+    #[test]
+    fn attack_and_release_take_their_own_time() {
+        let timing = CompressorTiming { attack: 0.1, release: 0.01 };
+        let mut compressor = Compressor::default();
+        let target_db = CURVE.gain_db(-6.0);
+        let first = compressor.next(&CURVE, &timing, -6.0);
+        assert!((first - 0.1 * target_db).abs() < 1e-5);
+        for _ in 0..200 {
+            compressor.next(&CURVE, &timing, -6.0);
+        }
+        let settled = compressor.next(&CURVE, &timing, -6.0);
+        assert!((settled - target_db).abs() < 1e-3);
+        assert!((compressor.next(&CURVE, &timing, -90.0) - 0.99 * settled).abs() < 1e-4);
+    }
+}

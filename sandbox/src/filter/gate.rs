@@ -108,3 +108,77 @@ impl Gate {
         self.noise_db = self.noise_db.clamp(QUIETEST_NOISE_DB, LOUDEST_NOISE_DB);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CURVE: GateCurve = GateCurve { slope: 2.0, knee_db: 6.0, range_db: 18.0 };
+    const TIMING: GateTiming =
+        GateTiming { open: 0.5, close: 0.1, hold_ticks: 20, floor_fall: 0.02, floor_rise_db: 0.001 };
+
+    #[test]
+    fn the_static_curve_is_the_expanders_formula() {
+        for tenth_db in -400..200 {
+            let above_db = tenth_db as f32 / 10.0;
+            // Level out for level in, ratio 1:3, as the paper writes it for a compressor, mirrored.
+            let (ratio, knee) = (3.0, 6.0);
+            let level_out = if 2.0 * above_db >= knee {
+                above_db
+            } else if 2.0 * above_db.abs() < knee {
+                above_db - (ratio - 1.0) * (above_db - knee / 2.0).powi(2) / (2.0 * knee)
+            } else {
+                ratio * above_db
+            };
+            let expected = (level_out - above_db).max(-18.0);
+            assert!((CURVE.gain_db(above_db) - expected).abs() < 1e-4, "at {above_db} dB");
+        }
+    }
+
+    #[test]
+    fn a_louder_level_is_never_turned_down_more() {
+        let gains: Vec<f32> = (-600..200).map(|tenth_db| CURVE.gain_db(tenth_db as f32 / 10.0)).collect();
+        assert!(gains.windows(2).all(|pair| pair[0] <= pair[1]));
+    }
+
+    #[test]
+    fn the_threshold_follows_the_noise_down_fast_up_slowly_and_within_bounds() {
+        let mut gate = Gate::default();
+        let after = |gate: &mut Gate, ticks: usize, level_db: f32| {
+            for _ in 0..ticks {
+                gate.next(&CURVE, &TIMING, level_db);
+            }
+            gate.noise_db()
+        };
+        assert!((after(&mut gate, 400, -65.0) + 65.0).abs() < 0.1, "down within a moment");
+        assert!((after(&mut gate, 400, -20.0) + 64.6).abs() < 0.1, "hardly up while somebody speaks");
+        assert_eq!(after(&mut gate, 1_000_000, -20.0), LOUDEST_NOISE_DB);
+        assert!((after(&mut gate, 10_000, -89.0) - QUIETEST_NOISE_DB).abs() < 1e-3);
+        let before = gate.noise_db();
+        assert_eq!(after(&mut gate, 10_000, MUTED_DB - 1.0), before, "a muted line teaches nothing");
+    }
+
+    #[test]
+    fn it_opens_at_once_and_holds_before_it_closes() {
+        let mut gate = Gate::default();
+        let mut gain_db = 0.0;
+        for _ in 0..1_000 {
+            gain_db = gate.next(&CURVE, &TIMING, -70.0);
+        }
+        assert!(gain_db < -17.9, "closed in a pause: {gain_db} dB");
+        for _ in 0..10 {
+            gain_db = gate.next(&CURVE, &TIMING, -20.0);
+        }
+        assert!(gain_db > -0.1, "open for speech: {gain_db} dB");
+        for _ in 0..TIMING.hold_ticks {
+            assert_eq!(gate.next(&CURVE, &TIMING, -70.0), gain_db, "held");
+        }
+        assert!(gate.next(&CURVE, &TIMING, -70.0) < gain_db);
+    }
+
+    #[test]
+    fn a_range_of_0_db_is_no_gate() {
+        let off = GateCurve { range_db: 0.0, ..CURVE };
+        assert_eq!(off.gain_db(-50.0), 0.0);
+    }
+}

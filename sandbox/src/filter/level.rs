@@ -44,3 +44,38 @@ impl LevelFollower {
         self.level_db
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decibels_and_amplitudes_are_those_of_the_definition() {
+        for gain_db in [-60.0f32, -6.0, 0.0, 6.0, 14.0] {
+            let amplitude = 10f32.powf(gain_db / 20.0);
+            assert!((amplitude_to_db(amplitude) - gain_db).abs() < 1e-3);
+            assert!((db_to_amplitude(gain_db) / amplitude - 1.0).abs() < 1e-4);
+        }
+        assert_eq!(amplitude_to_db(0.0), SILENCE_DB);
+    }
+
+    #[test]
+    fn a_smoother_has_done_63_percent_after_its_time_constant() {
+        let share = smoothing(50.0, 2_000.0);
+        let left = (0..100).fold(1.0f32, |left, _| left * (1.0 - share));
+        assert!((left - (-1.0f32).exp()).abs() < 1e-3, "{left}");
+    }
+
+    #[test]
+    fn a_level_rises_at_once_and_falls_at_its_own_pace() {
+        let mut follower = LevelFollower::default();
+        assert_eq!(follower.next(-10.0, 0.5), -10.0);
+        assert_eq!(follower.next(-60.0, 0.5), -10.5);
+        assert_eq!(follower.next(-60.0, 0.5), -11.0);
+        assert_eq!(follower.next(-3.0, 0.5), -3.0);
+        for _ in 0..1_000 {
+            follower.next(f32::NEG_INFINITY, 0.5);
+        }
+        assert_eq!(follower.next(f32::NEG_INFINITY, 0.5), SILENCE_DB);
+    }
+}

@@ -48,3 +48,63 @@ impl Limiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FADE: f32 = 0.999;
+
+    /// The limiter over a whole signal, told the truth about its peak.
+    fn limit<const CHANNELS: usize>(signal: &[f32]) -> Vec<f32> {
+        let mut out = signal.to_vec();
+        let peak = signal.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        Limiter::default().process::<CHANNELS>(&mut out, peak, FADE);
+        out
+    }
+
+    #[test]
+    fn the_curve_is_straight_to_its_knee_smooth_there_and_never_reaches_the_ceiling() {
+        assert_eq!(limited(0.3), 0.3);
+        assert_eq!(limited(KNEE), KNEE);
+        let slope = (limited(KNEE + 1e-3) - KNEE) / 1e-3;
+        assert!((slope - 1.0).abs() < 0.01, "slope {slope} behind the knee");
+        let levels = (0..10_000).map(|step| limited(step as f32 * 0.01));
+        assert!(levels.clone().zip(levels.clone().skip(1)).all(|(lower, higher)| lower < higher));
+        assert!(levels.fold(0.0, f32::max) < CEILING);
+    }
+
+    #[test]
+    fn no_sample_reaches_the_ceiling_however_loud_or_sudden() {
+        for loudness in [0.5, 0.7, 1.0, 4.0, 100.0] {
+            let sudden = (0..48_000).map(|index| match index % 977 {
+                0 => loudness,
+                1 => -loudness * 1.5,
+                phase => 0.4 * loudness * (phase as f32 * 0.05).sin(),
+            });
+            let out = limit::<1>(&sudden.collect::<Vec<_>>());
+            let peak = out.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+            assert!(peak < CEILING, "{peak} for {loudness}");
+        }
+    }
+
+    #[test]
+    fn what_stays_below_the_knee_passes_bit_for_bit() {
+        let quiet: Vec<f32> = (0..4_800).map(|index| 0.599 * (index as f32 * 0.1).sin()).collect();
+        assert_eq!(limit::<1>(&quiet), quiet);
+        // Also when the bound it is told is too high.
+        let mut out = quiet.clone();
+        Limiter::default().process::<1>(&mut out, 5.0, FADE);
+        assert_eq!(out, quiet);
+    }
+
+    #[test]
+    fn both_channels_are_turned_down_alike() {
+        let stereo: Vec<f32> = (0..4_800).flat_map(|index| [2.0 * (index as f32 * 0.1).sin(), 0.1]).collect();
+        for (before, after) in stereo.chunks(2).zip(limit::<2>(&stereo).chunks(2)) {
+            if before[0] != 0.0 {
+                assert!((after[0] / before[0] - after[1] / before[1]).abs() < 1e-6);
+            }
+        }
+    }
+}
