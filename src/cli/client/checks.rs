@@ -156,12 +156,7 @@ fn stats(session: &mut Session) -> Result<String, Failure> {
 
 fn ten_frames(session: &mut Session) -> Result<String, Failure> {
     let tally = session.send(10, |_| Ok(()))?;
-    Ok(format!(
-        "{} of {} answered, {:.2} ms each (median)",
-        tally.answered,
-        tally.sent,
-        tally.latency_ms(0.5)
-    ))
+    Ok(format!("{} of {} answered, latency p50 {:.2} ms", tally.answered, tally.sent, tally.latency_ms(0.5)))
 }
 
 fn config(session: &mut Session) -> Result<String, Failure> {
@@ -194,7 +189,7 @@ fn reset(session: &mut Session) -> Result<String, Failure> {
 fn stress(session: &mut Session) -> Result<String, Failure> {
     let tally = session.send(100, |_| Ok(()))?;
     Ok(format!(
-        "{:.0} frames/s; answered within {:.2} ms (50 %), {:.2} ms (90 %), {:.2} ms (99 %), {:.2} ms (all), {WINDOW} under way",
+        "{:.0} frames/s; latency p50 {:.2} ms, p90 {:.2} ms, p99 {:.2} ms, max {:.2} ms with {WINDOW} under way",
         tally.answered as f64 / tally.elapsed.as_secs_f64().max(1e-9),
         tally.latency_ms(0.5),
         tally.latency_ms(0.9),

@@ -29,7 +29,7 @@ const DEFAULT_URL: &str = "ws://127.0.0.1:9501/";
 /// The lengths an Opus packet can have, in milliseconds.
 const PACKET_LENGTHS_MS: [f32; 9] = [2.5, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0];
 
-/// What `sandpool client` can be told.
+/// Checks a running server, or streams a recording through it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ClientArgs {
     /// The server's WebSocket address
