@@ -14,6 +14,7 @@ mod checks;
 mod codec;
 mod connection;
 mod exchange;
+mod files;
 mod stream;
 #[cfg(test)]
 mod test_server;

@@ -11,42 +11,17 @@
 use super::codec::Codec;
 use super::connection::{Connection, ConnectionError};
 use super::exchange::{exchange, Answer, Tally};
+use super::files::{read_input, OutputFile};
 use super::{ClientArgs, Failure, PacketLength};
-use crate::audio_file::{opus_rate_for, Recording, WavError, WavWriteError};
+use crate::audio_file::{opus_rate_for, Recording};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{json, Value};
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
-use std::io::{Cursor, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
-/// The largest file that is read: three quarters of an hour of 48 kHz stereo in 16 bits. All of it is held in
-/// memory, as `f32` and several times over.
-const MAX_INPUT_BYTES: u64 = 512 << 20;
 /// A server that claims to delay more than this is not believed.
 const MAX_DELAY_MS: f64 = 1_000.0;
-
-/// What is wrong with one of the two files.
-#[derive(Debug, thiserror::Error)]
-enum FileError {
-    #[error("can't read {}", path.display())]
-    Input {
-        path: PathBuf,
-        #[source]
-        source: WavError,
-    },
-    #[error("{} holds no samples", .0.display())]
-    Empty(PathBuf),
-    #[error("{} is the input as well: the output needs a file of its own", .0.display())]
-    SameFile(PathBuf),
-    #[error("can't write {}", path.display())]
-    Output {
-        path: PathBuf,
-        #[source]
-        source: WavWriteError,
-    },
-}
 
 /// What is asked of the server.
 #[derive(Default)]
@@ -211,77 +186,13 @@ fn report(
     Ok(())
 }
 
-fn read_input(path: &Path) -> Result<Recording, FileError> {
-    let failed = |source| FileError::Input { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(|error| failed(error.into()))?;
-    let recording = Recording::read_wav(file, MAX_INPUT_BYTES).map_err(failed)?;
-    match recording.frames() {
-        0 => Err(FileError::Empty(path.to_path_buf())),
-        _ => Ok(recording),
-    }
-}
-
-/// The output, opened before the stream starts and written after it has ended. Until then a file that was
-/// there keeps what it had, and one that was not is removed again if nothing comes of it.
-struct OutputFile {
-    path: PathBuf,
-    file: File,
-    /// Whether to remove it when it is dropped.
-    is_new: bool,
-}
-
-impl OutputFile {
-    fn open(path: &Path, input: &Path) -> Result<Self, FileError> {
-        let failed =
-            |error: std::io::Error| FileError::Output { path: path.to_path_buf(), source: error.into() };
-        if let (Ok(output), Ok(input)) = (path.metadata(), input.metadata()) {
-            if (output.dev(), output.ino()) == (input.dev(), input.ino()) {
-                return Err(FileError::SameFile(path.to_path_buf()));
-            }
-        }
-        let (file, is_new) = match OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(file) => (file, true),
-            Err(_) => {
-                let existing = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-                (existing.map_err(failed)?, false)
-            }
-        };
-        Ok(Self { path: path.to_path_buf(), file, is_new })
-    }
-
-    fn write(mut self, recording: &Recording) -> Result<(), FileError> {
-        let written = self.try_write(recording);
-        written.map_err(|source| FileError::Output { path: self.path.clone(), source })?;
-        self.is_new = false;
-        Ok(())
-    }
-
-    /// By way of memory, for the header is written last, and what is not a plain file can't go back.
-    fn try_write(&mut self, recording: &Recording) -> Result<(), WavWriteError> {
-        let mut bytes = Cursor::new(Vec::new());
-        recording.write_wav(&mut bytes)?;
-        if self.file.metadata()?.is_file() {
-            self.file.set_len(0)?;
-        }
-        self.file.write_all(bytes.get_ref())?;
-        Ok(())
-    }
-}
-
-impl Drop for OutputFile {
-    fn drop(&mut self) {
-        if self.is_new {
-            // best effort: an empty file left behind harms nobody
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::files::TestDirectory;
     use super::super::test_server::{Behaviour, TestServer};
     use super::*;
     use crate::audio_file::{SampleFormat, WavFormat};
+    use std::fs::File;
     use std::time::Duration;
 
     const LENGTH: PacketLength = PacketLength::DEFAULT;
@@ -342,29 +253,6 @@ mod tests {
         <Cli as clap::Parser>::parse_from(words).client
     }
 
-    /// A directory that is removed with all it holds.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("sandpool-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn wav(&self, name: &str, recording: &Recording) -> PathBuf {
-            let path = self.0.join(name);
-            recording.write_wav(File::create(&path).unwrap()).unwrap();
-            path
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
-
     fn streamed(line: &str, server: &TestServer, input: &Path, output: &Path) -> Result<bool, String> {
         run(&args(line, server), input, output, &mut Vec::new())
             .map_err(|error| super::super::with_causes(error.as_ref()))
@@ -423,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_recording_becomes_a_file_like_it_and_a_report() {
-        let (server, scratch) = (TestServer::start(Behaviour::default()), Scratch::new("report"));
+        let (server, scratch) = (TestServer::start(Behaviour::default()), TestDirectory::new("report"));
         let recording = sweep(22_050, 2, SampleFormat::I24);
         let (input, output) = (scratch.wav("in.wav", &recording), scratch.0.join("out.wav"));
         let mut report = Vec::new();
@@ -439,29 +327,13 @@ mod tests {
     }
 
     #[test]
-    fn files_that_will_not_do_fail_before_anything_is_sent() {
-        let (server, scratch) = (TestServer::start(Behaviour::default()), Scratch::new("files"));
+    fn a_file_that_will_not_do_fails_before_anything_is_sent() {
+        let (server, scratch) = (TestServer::start(Behaviour::default()), TestDirectory::new("files"));
         let input = scratch.wav("in.wav", &sweep(8_000, 1, SampleFormat::I16));
-        let empty =
-            scratch.wav("empty.wav", &Recording { samples: vec![], ..sweep(8_000, 1, SampleFormat::I16) });
-        let text = scratch.0.join("notes.txt");
-        std::fs::write(&text, "not a recording").unwrap();
-        let link = scratch.0.join("link.wav");
-        std::fs::hard_link(&input, &link).unwrap();
         let out = scratch.0.join("out.wav");
-        for (input, output, expected) in [
-            (&scratch.0.join("missing.wav"), &out, "missing.wav: reading the WAV file failed: No such file"),
-            (&text, &out, "it begins with \"not a record"),
-            (&scratch.0, &out, "directory"),
-            (&empty, &out, "no samples"),
-            (&input, &input, "a file of its own"),
-            (&input, &link, "a file of its own"),
-            (&input, &scratch.0.join("no/such/dir.wav"), "can't write"),
-            (&input, &scratch.0, "can't write"),
-        ] {
-            let message = streamed("", &server, input, output).unwrap_err();
-            assert!(message.contains(expected), "{message} should contain {expected}");
-        }
+        assert!(streamed("", &server, &scratch.0.join("missing.wav"), &out).is_err());
+        assert!(streamed("", &server, &input, &input).is_err());
+        assert!(streamed("", &server, &input, &scratch.0.join("no/such/dir.wav")).is_err());
         assert_eq!(server.packets_seen(), 0);
         assert!(!out.exists());
     }
@@ -469,7 +341,7 @@ mod tests {
     #[test]
     fn a_broken_stream_leaves_the_output_as_it_was() {
         let behaviour = Behaviour { close_at: Some(5), ..Behaviour::default() };
-        let (server, scratch) = (TestServer::start(behaviour), Scratch::new("broken"));
+        let (server, scratch) = (TestServer::start(behaviour), TestDirectory::new("broken"));
         let input = scratch.wav("in.wav", &sweep(8_000, 1, SampleFormat::I16));
         let (kept, new) = (scratch.0.join("kept.wav"), scratch.0.join("new.wav"));
         std::fs::write(&kept, "precious").unwrap();
@@ -484,7 +356,7 @@ mod tests {
 
     #[test]
     fn in_real_time_no_packet_is_early() {
-        let (server, scratch) = (TestServer::start(Behaviour::default()), Scratch::new("realtime"));
+        let (server, scratch) = (TestServer::start(Behaviour::default()), TestDirectory::new("realtime"));
         let mut recording = sweep(8_000, 1, SampleFormat::I16);
         recording.samples.truncate(800);
         let (input, output) = (scratch.wav("in.wav", &recording), scratch.0.join("out.wav"));

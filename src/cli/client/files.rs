@@ -1,0 +1,193 @@
+//! The two files of a streamed recording. What is wrong with them shows before anything is sent.
+
+use crate::audio_file::{Recording, WavError, WavWriteError};
+use std::fs::{File, OpenOptions};
+use std::io::{Cursor, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The largest file that is read: three quarters of an hour of 48 kHz stereo in 16 bits. All of it is held in
+/// memory, as `f32` and several times over.
+const MAX_INPUT_BYTES: u64 = 512 << 20;
+/// What is wrong with one of the two files.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    #[error("can't read {}", path.display())]
+    Input {
+        path: PathBuf,
+        #[source]
+        source: WavError,
+    },
+    #[error("{} holds no samples", .0.display())]
+    Empty(PathBuf),
+    #[error("{} is the input as well: the output needs a file of its own", .0.display())]
+    SameFile(PathBuf),
+    #[error("can't write {}", path.display())]
+    Output {
+        path: PathBuf,
+        #[source]
+        source: WavWriteError,
+    },
+}
+
+/// Reads the whole input.
+pub(super) fn read_input(path: &Path) -> Result<Recording, FileError> {
+    let failed = |source| FileError::Input { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(|error| failed(error.into()))?;
+    let recording = Recording::read_wav(file, MAX_INPUT_BYTES).map_err(failed)?;
+    match recording.frames() {
+        0 => Err(FileError::Empty(path.to_path_buf())),
+        _ => Ok(recording),
+    }
+}
+
+/// The output, opened before the stream starts and written after it has ended. Until then a file that was
+/// there keeps what it had, and one that was not is removed again if nothing comes of it.
+pub(super) struct OutputFile {
+    path: PathBuf,
+    file: File,
+    /// Whether to remove it when it is dropped.
+    is_new: bool,
+}
+
+impl OutputFile {
+    /// Opens `path` for writing, unless it is the file at `input`.
+    pub(super) fn open(path: &Path, input: &Path) -> Result<Self, FileError> {
+        let failed =
+            |error: std::io::Error| FileError::Output { path: path.to_path_buf(), source: error.into() };
+        if let (Ok(output), Ok(input)) = (path.metadata(), input.metadata()) {
+            if (output.dev(), output.ino()) == (input.dev(), input.ino()) {
+                return Err(FileError::SameFile(path.to_path_buf()));
+            }
+        }
+        let (file, is_new) = match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(file) => (file, true),
+            Err(_) => {
+                let existing = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+                (existing.map_err(failed)?, false)
+            }
+        };
+        Ok(Self { path: path.to_path_buf(), file, is_new })
+    }
+
+    /// Makes `recording` its content.
+    pub(super) fn write(mut self, recording: &Recording) -> Result<(), FileError> {
+        let written = self.try_write(recording);
+        written.map_err(|source| FileError::Output { path: self.path.clone(), source })?;
+        self.is_new = false;
+        Ok(())
+    }
+
+    /// By way of memory, for the header is written last, and what is not a plain file can't go back.
+    fn try_write(&mut self, recording: &Recording) -> Result<(), WavWriteError> {
+        let mut bytes = Cursor::new(Vec::new());
+        recording.write_wav(&mut bytes)?;
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(bytes.get_ref())?;
+        Ok(())
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if self.is_new {
+            // best effort: an empty file left behind harms nobody
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A directory for a test's files that is removed with all it holds.
+#[cfg(test)]
+pub(super) struct TestDirectory(pub(super) PathBuf);
+
+#[cfg(test)]
+impl TestDirectory {
+    /// `name` tells it from those of tests that run beside it.
+    pub(super) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sandpool-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn wav(&self, name: &str, recording: &Recording) -> PathBuf {
+        let path = self.0.join(name);
+        recording.write_wav(std::io::BufWriter::new(File::create(&path).unwrap())).unwrap();
+        path
+    }
+}
+
+#[cfg(test)]
+impl Drop for TestDirectory {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::with_causes;
+    use super::*;
+    use crate::audio_file::{SampleFormat, WavFormat};
+
+    fn recording(frames: usize) -> Recording {
+        let format = WavFormat { sample_rate: 8_000, channels: 1, sample_format: SampleFormat::I16 };
+        Recording { format, samples: vec![0.25; frames] }
+    }
+
+    #[test]
+    fn an_input_that_will_not_do_is_told_with_its_name() {
+        let directory = TestDirectory::new("inputs");
+        let good = directory.wav("good.wav", &recording(8));
+        assert_eq!(read_input(&good).unwrap(), recording(8));
+        let empty = directory.wav("empty.wav", &recording(0));
+        let text = directory.0.join("notes.txt");
+        std::fs::write(&text, "not a recording").unwrap();
+        for (path, expected) in [
+            (&directory.0.join("missing.wav"), "missing.wav: reading the WAV file failed: No such file"),
+            (&text, "notes.txt: not a WAV file: it begins with \"not a record"),
+            (&directory.0, "directory"),
+            (&empty, "empty.wav holds no samples"),
+        ] {
+            let message = with_causes(&read_input(path).unwrap_err());
+            assert!(message.contains(expected), "{message} should contain {expected}");
+        }
+    }
+
+    #[test]
+    fn an_output_is_a_file_of_its_own_that_can_be_written() {
+        let directory = TestDirectory::new("outputs");
+        let input = directory.wav("in.wav", &recording(8));
+        let (hard, soft) = (directory.0.join("hard.wav"), directory.0.join("soft.wav"));
+        std::fs::hard_link(&input, &hard).unwrap();
+        std::os::unix::fs::symlink(&input, &soft).unwrap();
+        for (output, expected) in [
+            (&input, "a file of its own"),
+            (&hard, "a file of its own"),
+            (&soft, "a file of its own"),
+            (&directory.0.join("no/such/dir.wav"), "can't write"),
+            (&directory.0, "can't write"),
+        ] {
+            let error = OutputFile::open(output, &input).err().expect("no output");
+            assert!(with_causes(&error).contains(expected), "{error} should contain {expected}");
+        }
+        assert_eq!(read_input(&input).unwrap(), recording(8));
+    }
+
+    #[test]
+    fn an_output_replaces_what_was_there_only_when_it_is_written() {
+        let directory = TestDirectory::new("replaced");
+        let input = directory.wav("in.wav", &recording(8));
+        let (old, new) = (directory.wav("old.wav", &recording(99)), directory.0.join("new.wav"));
+        for (path, was_there) in [(&old, true), (&new, false)] {
+            drop(OutputFile::open(path, &input).unwrap());
+            assert_eq!(path.exists(), was_there);
+            OutputFile::open(path, &input).unwrap().write(&recording(3)).unwrap();
+            assert_eq!(read_input(path).unwrap(), recording(3));
+        }
+        OutputFile::open(Path::new("/dev/null"), &input).unwrap().write(&recording(3)).unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
+}
