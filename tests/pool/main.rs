@@ -1,0 +1,9 @@
+//! The pool, over real coroutines: each test is named after the property it shows.
+
+mod ends;
+mod line;
+mod model;
+mod overflow;
+mod stress;
+mod support;
+mod upkeep;

@@ -1,0 +1,144 @@
+//! Upkeep: replacing, building ahead, shrinking, ageing, reporting. All but the keeper's own test pass the time in.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::support::{assert_consistent, eventually, quiet, Workshop};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn the_minimum_lies_ready_from_the_start_and_is_kept_up() {
+    let workshop = Arc::new(Workshop::default());
+    let pool = workshop.pool(quiet(4).min_idle(2));
+    assert_eq!(pool.status().idle, 2);
+    let held = [pool.checkout().unwrap(), pool.checkout().unwrap()];
+    assert_eq!(pool.status().idle, 0);
+    pool.maintain(Instant::now());
+    assert_eq!((pool.status().idle, pool.status().size), (2, 4));
+    drop(held);
+    pool.maintain(Instant::now());
+    assert_eq!((pool.status().idle, workshop.alive()), (4, 4));
+}
+
+#[test]
+fn upkeep_never_builds_beyond_the_capacity() {
+    let workshop = Arc::new(Workshop::default());
+    let pool = workshop.pool(quiet(3).min_idle(3));
+    let _held = [pool.checkout().unwrap(), pool.checkout().unwrap()];
+    pool.maintain(Instant::now());
+    assert_eq!((pool.status().size, workshop.alive()), (3, 3));
+}
+
+#[test]
+fn a_discarded_sandbox_is_replaced_off_the_hot_path() {
+    let workshop = Arc::new(Workshop::default());
+    let pool = workshop.pool(quiet(3));
+    pool.checkout().unwrap().discard();
+    assert_eq!(pool.status().size, 0);
+    pool.maintain(Instant::now());
+    assert_eq!((pool.status().idle, pool.status().created), (1, 2));
+    pool.maintain(Instant::now());
+    assert_eq!(pool.status().size, 1, "replaced once");
+}
+
+#[test]
+fn a_factory_that_fails_in_upkeep_is_tried_again_for_the_minimum() {
+    let workshop = Arc::new(Workshop::default());
+    let pool = workshop.pool(quiet(2).min_idle(1));
+    pool.checkout().unwrap().discard();
+    workshop.broken.store(true, SeqCst);
+    pool.maintain(Instant::now());
+    assert_eq!((pool.status().size, pool.status().build_failures), (0, 1));
+    workshop.broken.store(false, SeqCst);
+    pool.maintain(Instant::now());
+    assert_eq!(pool.status().idle, 1);
+}
+
+#[test]
+fn what_is_idle_for_too_long_is_given_up_down_to_the_minimum() {
+    let workshop = Arc::new(Workshop::default());
+    let pool = workshop.pool(quiet(5).min_idle(2).idle_timeout(HOUR));
+    drop((0..5).map(|_| pool.checkout().unwrap()).collect::<Vec<_>>());
+    let now = Instant::now();
+    pool.maintain(now + HOUR / 2);
+    assert_eq!(pool.status().idle, 5);
+    pool.maintain(now + HOUR * 2);
+    let status = pool.status();
+    assert_eq!((status.idle, status.size, status.retired, status.discarded), (2, 2, 3, 0));
+    pool.maintain(now + HOUR * 4);
+    assert_eq!((pool.status().idle, workshop.alive()), (2, 2));
+}
+
+#[test]
+fn a_lent_sandbox_is_never_given_up() {
+    let pool = Arc::new(Workshop::default()).pool(quiet(2).idle_timeout(HOUR).max_lifetime(HOUR));
+    let mut lease = pool.checkout().unwrap();
+    pool.maintain(Instant::now() + HOUR * 10);
+    assert_eq!(pool.status().leased, 1);
+    lease.enter(|probe| probe.work(1, || ()));
+}
+
+#[test]
+fn a_sandbox_that_is_too_old_is_replaced_while_it_is_idle() {
+    let workshop = Arc::new(Workshop::default());
+    let pool = workshop.pool(quiet(3).min_idle(3).idle_timeout(None).max_lifetime(HOUR));
+    pool.maintain(Instant::now() + HOUR / 2);
+    assert_eq!(pool.status().retired, 0);
+    pool.maintain(Instant::now() + HOUR * 2);
+    let status = pool.status();
+    assert_eq!((status.idle, status.retired, status.created), (3, 3, 6));
+}
+
+#[test]
+fn a_sandbox_that_grew_too_old_on_loan_is_replaced_when_it_comes_home() {
+    let lifetime = Duration::from_millis(20);
+    let pool = Arc::new(Workshop::default()).pool(quiet(1).max_lifetime(lifetime));
+    let lease = pool.checkout().unwrap();
+    let built_before = Instant::now();
+    // The clock is the pool's own here; it is read, not slept for.
+    while built_before.elapsed() < lifetime * 2 {
+        std::thread::yield_now();
+    }
+    drop(lease);
+    assert_eq!((pool.status().retired, pool.status().size), (1, 0));
+}
+
+#[test]
+fn a_sandbox_is_retired_after_as_many_leases_as_it_may_have() {
+    let pool = Arc::new(Workshop::default()).pool(quiet(1).max_uses(3));
+    let numbers: Vec<_> = (0..7).map(|_| pool.checkout().unwrap().enter(|probe| probe.number)).collect();
+    assert_eq!(numbers, [0, 0, 0, 1, 1, 1, 2]);
+    assert_eq!(pool.status().retired, 2);
+}
+
+#[test]
+fn a_lease_held_too_long_is_reported_once() {
+    let pool = Arc::new(Workshop::default()).pool(quiet(3).leak_threshold(HOUR));
+    let held = pool.checkout().unwrap();
+    let now = Instant::now();
+    pool.maintain(now + HOUR / 2);
+    assert_eq!(pool.status().leaked, 0);
+    for hours in 2..5 {
+        pool.maintain(now + HOUR * hours);
+        assert_eq!(pool.status().leaked, 1);
+    }
+    drop(held);
+    let _next = pool.checkout().unwrap();
+    pool.maintain(now + HOUR * 6);
+    assert_eq!(pool.status().leaked, 2, "another lease of the same sandbox");
+    assert_consistent(&pool.status());
+}
+
+#[test]
+fn the_keeper_replaces_without_being_asked_and_ends_with_the_pool() {
+    let workshop = Arc::new(Workshop::default());
+    // So seldom that only the wake-up at a discard can explain what follows.
+    let pool = workshop.pool(quiet(4).min_idle(2).upkeep_interval(HOUR));
+    pool.checkout().unwrap().discard();
+    eventually("the keeper replaces it", || pool.status().idle == 2);
+    drop(pool);
+    eventually("the keeper lets go of the pool", || Arc::strong_count(&workshop) == 1);
+    assert_eq!(workshop.alive(), 0);
+}
