@@ -2,7 +2,7 @@
 
 use super::codec::Codec;
 use super::connection::{Connection, ConnectionError, ServerUrl};
-use super::exchange::{exchange, Answer, Tally, WINDOW};
+use super::exchange::{exchange, Answer, Manner, Tally, WINDOW};
 use super::{with_causes, Failure, PacketLength};
 use crate::audio_file::OPUS_RATES_HZ;
 use serde_json::{json, Value};
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// The rate that the fourth step changes to, in Hz.
 const CHANGED_RATE_HZ: u32 = 16_000;
+
+/// How long a step asks on when the server has no sandbox free: a check is about now.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A step: what it is called, and what it finds.
 type Step = (&'static str, fn(&mut Session) -> Result<String, Failure>);
@@ -56,7 +59,7 @@ pub(super) fn run(url: &ServerUrl, timeout: Duration, out: &mut impl Write) -> R
 /// Whether nothing more can come of the connection. After a message out of turn, answers and questions no
 /// longer match.
 fn is_fatal(error: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(error) if !matches!(error, ConnectionError::Server(_)))
+    matches!(error.downcast_ref(), Some(error) if !matches!(error, ConnectionError::Server(_) | ConnectionError::NoSandbox { .. }))
 }
 
 /// The connection and the codec that fits the session's settings.
@@ -93,7 +96,7 @@ impl Session {
         let mut packets = packets.into_iter();
         let tally = exchange(
             &mut self.connection,
-            None,
+            Manner { pace: None, patience: PATIENCE },
             || Ok::<_, Failure>(packets.next()),
             |answer| match answer {
                 Answer::Packet(packet) => {
@@ -239,6 +242,13 @@ mod tests {
         assert!(!passed);
         assert_eq!(out.matches("✗ ").count(), 4, "{out}");
         assert!(out.contains("1001") && out.contains("not tried"), "{out}");
+    }
+
+    #[test]
+    fn a_server_without_sandboxes_fails_where_audio_is_and_passes_elsewhere() {
+        let (passed, out) = checked(Behaviour { exhausted_for: usize::MAX, ..Behaviour::default() });
+        assert!(!passed);
+        assert_eq!((out.matches("✓ ").count(), out.matches("POOL_EXHAUSTED").count()), (2, 4), "{out}");
     }
 
     #[test]

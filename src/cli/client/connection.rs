@@ -89,6 +89,12 @@ pub(super) enum ConnectionError {
     Broken(#[source] Box<tungstenite::Error>),
     #[error("expected {expected} from the server, got {got}")]
     Unexpected { expected: String, got: String },
+    #[error("the server had no sandbox free for {patience:?}")]
+    NoSandbox {
+        patience: Duration,
+        #[source]
+        source: ServerError,
+    },
     #[error(transparent)]
     Server(#[from] ServerError),
 }
@@ -107,7 +113,8 @@ pub(super) enum Received {
 /// An open connection, past its welcome.
 pub(super) struct Connection {
     socket: WebSocket<TcpStream>,
-    timeout: Duration,
+    /// How long each wait for the server may take.
+    pub(super) timeout: Duration,
     /// The server's first message.
     pub(super) welcome: Value,
 }

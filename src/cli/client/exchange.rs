@@ -13,12 +13,18 @@ use std::time::{Duration, Instant};
 
 /// Packets under way at once: enough to hide the round trip, few enough to fit any socket buffer.
 pub(super) const WINDOW: usize = 16;
-/// How often one packet is sent again before it counts as lost.
-const MAX_RETRIES: u32 = 20;
 /// A server's `retry_after_ms` is followed up to this.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(5);
 /// Histogram range: an answer takes less than this, or the client has long given up.
 const MAX_LATENCY_US: u64 = 3_600_000_000;
+
+/// How an exchange goes about it.
+pub(super) struct Manner {
+    /// The time between two packets; without it they go as fast as the window allows.
+    pub(super) pace: Option<Duration>,
+    /// How long to go on asking a server that has no sandbox free.
+    pub(super) patience: Duration,
+}
 
 /// What became of a packet.
 pub(super) enum Answer<'a> {
@@ -62,18 +68,17 @@ impl Tally {
 struct Sent {
     packet: Vec<u8>,
     at: Instant,
-    retries: u32,
 }
 
-/// Sends every packet `next_packet` gives, and hands each answer to `on_answer`, in order. `pace` is the
-/// time between two packets; without it packets go as fast as the window allows.
+/// Sends every packet `next_packet` gives, and hands each answer to `on_answer`, in order.
 ///
 /// # Errors
-/// When the connection fails, or `on_answer` refuses an answer. A server's error about a packet is no
+/// When the connection fails, `on_answer` refuses an answer, or the server has no sandbox free for longer
+/// than the patience ([`ConnectionError::NoSandbox`]; nothing is under way then). Any other error about a packet is no
 /// failure of the exchange: the packet counts as lost.
 pub(super) fn exchange<E: From<ConnectionError>>(
     connection: &mut Connection,
-    pace: Option<Duration>,
+    manner: Manner,
     mut next_packet: impl FnMut() -> Result<Option<Vec<u8>>, E>,
     mut on_answer: impl FnMut(Answer<'_>) -> Result<(), E>,
 ) -> Result<Tally, E> {
@@ -92,6 +97,7 @@ pub(super) fn exchange<E: From<ConnectionError>>(
     let mut refused: VecDeque<Sent> = VecDeque::new();
     let mut to_resend: VecDeque<Sent> = VecDeque::new();
     let mut retry_wait = Duration::ZERO;
+    let mut refused_since: Option<Instant> = None;
     let mut window = 1;
     let mut exhausted = false;
 
@@ -101,13 +107,13 @@ pub(super) fn exchange<E: From<ConnectionError>>(
             if let Some(again) = to_resend.pop_front() {
                 connection.write_packet(&again.packet)?;
                 tally.retries += 1;
-                under_way.push_back(Sent { at: Instant::now(), retries: again.retries + 1, ..again });
+                under_way.push_back(Sent { at: Instant::now(), ..again });
                 continue;
             }
             if exhausted {
                 break;
             }
-            if let Some(pace) = pace {
+            if let Some(pace) = manner.pace {
                 let at = start + pace * u32::try_from(tally.sent).unwrap_or(u32::MAX);
                 if Instant::now() < at {
                     due = Some(at);
@@ -120,7 +126,7 @@ pub(super) fn exchange<E: From<ConnectionError>>(
             };
             connection.write_packet(&packet)?;
             tally.sent += 1;
-            under_way.push_back(Sent { packet, at: Instant::now(), retries: 0 });
+            under_way.push_back(Sent { packet, at: Instant::now() });
         }
 
         if under_way.is_empty() && !refused.is_empty() {
@@ -156,7 +162,13 @@ pub(super) fn exchange<E: From<ConnectionError>>(
             continue;
         };
         match answer {
-            Err(error) if error.retry_after.is_some() && sent.retries < MAX_RETRIES => {
+            Err(error) if error.retry_after.is_some() => {
+                let since = *refused_since.get_or_insert_with(Instant::now);
+                if under_way.is_empty() && since.elapsed() >= manner.patience {
+                    return Err(
+                        ConnectionError::NoSandbox { patience: manner.patience, source: error }.into()
+                    );
+                }
                 retry_wait = error.retry_after.unwrap_or_default().min(MAX_RETRY_WAIT);
                 note(&mut tally, error);
                 refused.push_back(sent);
@@ -172,6 +184,7 @@ pub(super) fn exchange<E: From<ConnectionError>>(
                         let us = u64::try_from(sent.at.elapsed().as_micros()).unwrap_or(u64::MAX);
                         tally.latency_us.saturating_record(us);
                         window = WINDOW;
+                        refused_since = None;
                         on_answer(Answer::Packet(&packet))?;
                     }
                     Err(error) => {
@@ -207,7 +220,7 @@ mod tests {
         let (mut made, mut lost) = (0, Vec::new());
         let tally = exchange(
             &mut connection,
-            None,
+            Manner { pace: None, patience: Duration::from_millis(200) },
             || {
                 made += 1;
                 Ok((made <= count).then(|| encoder.encode_vec_float(&[0.0; 960], 4_000).unwrap()))
@@ -244,10 +257,10 @@ mod tests {
     fn a_server_that_stays_exhausted_is_not_asked_for_ever() {
         let (tally, lost, server) =
             lost_of(Behaviour { exhausted_for: usize::MAX, ..Behaviour::default() }, 2);
-        let tally = tally.unwrap();
-        assert_eq!((tally.answered, lost), (0, vec![true, true]));
-        assert_eq!(tally.retries, 2 * MAX_RETRIES as usize);
-        assert_eq!(server.packets_seen(), 2 * (MAX_RETRIES as usize + 1));
+        let error = tally.err().expect("no sandbox");
+        assert!(matches!(error, ConnectionError::NoSandbox { .. }), "{error}");
+        assert!(lost.is_empty());
+        assert!(server.packets_seen() > 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use super::codec::Codec;
 use super::connection::{Connection, ConnectionError};
-use super::exchange::{exchange, Answer, Tally};
+use super::exchange::{exchange, Answer, Manner, Tally};
 use super::files::{read_input, OutputFile};
 use super::{ClientArgs, Failure, PacketLength};
 use crate::audio_file::{opus_rate_for, Recording};
@@ -78,9 +78,10 @@ fn enhance(
 
     let mut received = Vec::with_capacity(sent.samples.len());
     let progress = progress_bar(packets);
+    let manner = Manner { pace: realtime.then(|| packet_length.duration()), patience: connection.timeout };
     let tally = exchange(
         connection,
-        realtime.then(|| packet_length.duration()),
+        manner,
         || Ok::<_, Failure>(blocks.next().map(|block| codec.borrow_mut().encode(block)).transpose()?),
         |answer| {
             let mut codec = codec.borrow_mut();
