@@ -272,15 +272,13 @@ impl Encoder {
         if !joiner.pieces_match() {
             self.memory.0.clone_from(&joiner.before.0);
             joiner.clear();
-            let encoded = self.encode_held(pcm, longest_piece.min(2) * unit, settings, joiner);
-            self.control(ffi::OPUS_SET_BANDWIDTH_REQUEST, ffi::OPUS_AUTO, "OPUS_SET_BANDWIDTH")?;
-            self.control(ffi::OPUS_SET_FORCE_CHANNELS_REQUEST, ffi::OPUS_AUTO, "OPUS_SET_FORCE_CHANNELS")?;
-            encoded?;
+            self.encode_held(pcm, longest_piece.min(2) * unit, settings, joiner)?;
         }
         joiner.join(!settings.vbr, out)
     }
 
-    /// Encodes pieces of `piece` samples, each with the bandwidth and channels of the first, which stay held.
+    /// Encodes pieces of `piece` samples (5 ms at most), each with the bandwidth and channels of the first, and lets
+    /// go of both again.
     fn encode_held(
         &mut self,
         pcm: &[f32],
@@ -288,22 +286,23 @@ impl Encoder {
         settings: &Settings,
         joiner: &mut PacketJoiner,
     ) -> Result<(), SandboxError> {
-        for (index, piece) in pcm.chunks_exact(piece).enumerate() {
-            self.encode_native(piece, settings, &mut joiner.pieces)?;
+        let mut encode = |this: &mut Encoder, piece: &[f32]| {
+            this.encode_native(piece, settings, &mut joiner.pieces)?;
             joiner.end_piece();
-            if index == 0 {
-                let no_packet = |_| failed("opus_encode_float", ffi::OPUS_INTERNAL_ERROR);
-                let bandwidth = opus::packet::get_bandwidth(&joiner.pieces).map_err(no_packet)?;
-                let channels = opus::packet::get_nb_channels(&joiner.pieces).map_err(no_packet)?;
-                self.control(ffi::OPUS_SET_BANDWIDTH_REQUEST, bandwidth as c_int, "OPUS_SET_BANDWIDTH")?;
-                self.control(
-                    ffi::OPUS_SET_FORCE_CHANNELS_REQUEST,
-                    channels as c_int,
-                    "OPUS_SET_FORCE_CHANNELS",
-                )?;
-            }
-        }
-        Ok(())
+            let no_packet = |_| failed("opus_encode_float", ffi::OPUS_INTERNAL_ERROR);
+            let bandwidth = opus::packet::get_bandwidth(&joiner.pieces).map_err(no_packet)?;
+            let channels = opus::packet::get_nb_channels(&joiner.pieces).map_err(no_packet)?;
+            this.hold(bandwidth as c_int, channels as c_int)
+        };
+        let encoded = pcm.chunks_exact(piece).try_for_each(|piece| encode(self, piece));
+        let released = self.hold(ffi::OPUS_AUTO, ffi::OPUS_AUTO);
+        encoded.and(released)
+    }
+
+    /// Fixes bandwidth and channels of what is encoded from now on, or leaves them to the encoder (`OPUS_AUTO`).
+    fn hold(&mut self, bandwidth: c_int, channels: c_int) -> Result<(), SandboxError> {
+        self.control(ffi::OPUS_SET_BANDWIDTH_REQUEST, bandwidth, "OPUS_SET_BANDWIDTH")?;
+        self.control(ffi::OPUS_SET_FORCE_CHANNELS_REQUEST, channels, "OPUS_SET_FORCE_CHANNELS")
     }
 
     /// One control request that takes an integer by value.
@@ -475,4 +474,43 @@ fn reason(code: c_int) -> &'static str {
         _ => ErrorCode::Unknown,
     };
     code.description()
+}
+
+#[cfg(test)]
+mod tests {
+    use opus::{Bandwidth, Channels};
+
+    use super::*;
+
+    #[test]
+    fn pieces_that_were_held_alike_make_one_packet_and_nothing_stays_held() {
+        let at = |bitrate| Settings { bitrate, ..Settings::default().with_channels(Channels::Stereo) };
+        let unit = 240;
+        let pcm: Vec<f32> = (0..12 * unit).map(|index| 0.3 * (index as f32 * 0.7).sin()).collect();
+        let mut encoder = Encoder::new(&at(12_000)).unwrap();
+        let mut joiner = PacketJoiner::default();
+        encoder.encode_held(&pcm, 2 * unit, &at(12_000), &mut joiner).unwrap();
+        assert!(joiner.pieces_match());
+        let mut packet = Vec::new();
+        joiner.join(false, &mut packet).unwrap();
+        assert_eq!(opus::packet::get_nb_samples(&packet, 48_000).unwrap(), 1_440);
+        assert_eq!(opus::packet::get_nb_channels(&packet).unwrap(), Channels::Mono);
+        assert_ne!(opus::packet::get_bandwidth(&packet).unwrap(), Bandwidth::Fullband);
+
+        encoder.apply(&at(256_000)).unwrap();
+        encoder.encode(&pcm[..8 * unit], &mut joiner, &mut packet).unwrap();
+        encoder.encode(&pcm[..8 * unit], &mut joiner, &mut packet).unwrap();
+        assert_eq!(opus::packet::get_nb_channels(&packet).unwrap(), Channels::Stereo);
+        assert_eq!(opus::packet::get_bandwidth(&packet).unwrap(), Bandwidth::Fullband);
+    }
+
+    #[test]
+    fn an_encoder_or_decoder_that_is_not_initialised_is_refused_not_used() {
+        let settings = Settings::default();
+        let mut encoder = Encoder { settings: None, ..Encoder::new(&settings).unwrap() };
+        let mut decoder = Decoder { settings: None, ..Decoder::new(&settings).unwrap() };
+        let encoded = encoder.encode(&[0.0; 960], &mut PacketJoiner::default(), &mut Vec::new());
+        assert!(matches!(encoded, Err(SandboxError::Codec { .. })));
+        assert!(matches!(decoder.decode(&[0; 10], &mut [0.0; 960]), Err(SandboxError::Codec { .. })));
+    }
 }

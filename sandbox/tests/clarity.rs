@@ -101,19 +101,23 @@ fn the_strength_moves_continuously_from_nothing() {
 
 #[test]
 fn a_change_of_strength_in_mid_stream_makes_no_click() {
-    // A tone makes every step of gain visible as a jump between neighbours.
-    let tone = |index: usize| 0.05 * (index as f32 * 500.0 * std::f32::consts::TAU / 48_000.0).sin();
+    // A period of the tone takes 2 ms; its level tells the gain.
+    let tone = |index: usize| 0.03 * (index as f32 * 500.0 * std::f32::consts::TAU / 48_000.0).sin();
     let mut chain = clarity(SampleRate::Hz48000, Channels::Mono, 0.5);
     let mut pcm: Vec<f32> = (0..48_000).map(tone).collect();
+    let mut strengths = [2.0, 0.5, 1.0, 0.1].into_iter().cycle();
     for (index, block) in pcm.chunks_mut(960).enumerate() {
-        if index % 5 == 4 {
-            chain.set_intensity(if index % 2 == 0 { 2.0 } else { 0.5 });
+        if index % 8 == 7 {
+            chain.set_intensity(strengths.next().unwrap());
         }
         chain.process(block);
     }
-    // 500 Hz at the loudest gain (15 dB, 0.28) moves by 0.0184 from sample to sample.
-    let jump = pcm.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
-    assert!(jump < 0.025, "a jump of {jump}");
+    let levels: Vec<f32> = pcm[960..].chunks_exact(96).map(rms_db).collect();
+    let step = levels.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
+    let whole =
+        levels.iter().copied().fold(f32::MIN, f32::max) - levels.iter().copied().fold(f32::MAX, f32::min);
+    assert!(step < 1.5, "a step of {step} dB in 2 ms");
+    assert!(whole > 6.0, "only {whole} dB between the strengths");
 }
 
 #[test]
@@ -124,6 +128,19 @@ fn the_same_voice_on_both_channels_comes_out_as_it_would_alone() {
     let together = enhanced(&settings(SampleRate::Hz48000, Channels::Stereo, intensity(1.5)), &both);
     let expected: Vec<f32> = alone.iter().flat_map(|sample| [*sample; 2]).collect();
     assert!(together == expected);
+}
+
+#[test]
+fn a_voice_on_one_side_is_not_turned_down_for_the_silence_on_the_other() {
+    let mono = speech(SampleRate::Hz48000, Channels::Mono);
+    let alone = enhanced(&settings(SampleRate::Hz48000, Channels::Mono, intensity(1.0)), &mono);
+    let session = settings(SampleRate::Hz48000, Channels::Stereo, intensity(1.0));
+    for side in [0, 1] {
+        let one_sided: Vec<f32> =
+            mono.iter().flat_map(|sample| if side == 0 { [*sample, 0.0] } else { [0.0, *sample] }).collect();
+        let out = enhanced(&session, &one_sided);
+        assert!(out.chunks(2).map(|frame| frame[side]).eq(alone.iter().copied()), "side {side}");
+    }
 }
 
 #[test]

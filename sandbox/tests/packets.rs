@@ -99,14 +99,6 @@ fn a_packet_of_three_frames_of_10_ms_is_answered_by_one_packet_at_every_bitrate_
                 other => panic!("frames of {other} samples"),
             }
         }
-        // Nothing stays held: the next packet uses all the bandwidth its bitrate allows.
-        let wishes = SettingsUpdate { bitrate: Some(96_000.into()), ..SettingsUpdate::default() };
-        sandbox.configure(&sandbox.settings().with(&wishes).unwrap()).unwrap();
-        for block in pcm.chunks_exact(960 * channels as usize).take(50) {
-            sandbox.encode(block, &mut scratch, &mut out).unwrap();
-        }
-        assert_eq!(opus::packet::get_bandwidth(&out).unwrap(), Bandwidth::Fullband);
-        assert_eq!(opus::packet::get_nb_channels(&out).unwrap(), channels);
     }
     assert!(frames_of_10_ms > 100, "{frames_of_10_ms} with frames as the encoder chose them");
     assert!(frames_of_5_ms > 0, "the way out for an encoder that changes its mind was never taken");
