@@ -42,8 +42,13 @@ pub(super) fn respond(state: &State, request: Request) -> Result<Response, Refus
     let mut lease = state.pool.checkout()?;
     lease.enter_deep(|sandbox| sandbox.configure(&settings)).map_err(failed)?;
     let mut bytes = Cursor::new(Vec::new());
-    let target = deep_stack::run(|| Target::new(as_ogg, &wav, &settings, &mut bytes))?;
-    enhance(&wav, &settings, &mut lease, target)?;
+    let (converter, target) = deep_stack::run(|| {
+        let format = wav.format();
+        let converter = RateConverter::new(format.sample_rate, settings.sample_rate().hz(), format.channels);
+        let frames = converter.frames_after(wav.frames() as u64);
+        Target::new(as_ogg, &wav, &settings, frames, &mut bytes).map(|target| (converter, target))
+    })?;
+    enhance(&wav, &settings, &mut lease, converter, target)?;
     Ok(Response::bytes(200, if as_ogg { "audio/ogg" } else { "audio/wav" }, bytes.into_inner()))
 }
 
@@ -98,14 +103,13 @@ fn enhance(
     wav: &WavReader<'_>,
     settings: &Settings,
     lease: &mut Lease<AudioSandbox>,
+    converter: RateConverter,
     mut target: Target<'_>,
 ) -> Result<(), Refusal> {
     let format = wav.format();
     let channels = usize::from(format.channels);
     let mut read = vec![0.0; format.sample_rate as usize / BLOCKS_PER_SECOND * channels];
-    let mut input = Some(deep_stack::run(|| {
-        RateConverter::new(format.sample_rate, settings.sample_rate().hz(), format.channels)
-    }));
+    let mut input = Some(converter);
     let block = settings.sample_rate().hz() as usize / BLOCKS_PER_SECOND * channels;
     let mut pending = Vec::new();
     let mut first = 0;
@@ -154,7 +158,14 @@ enum Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(as_ogg: bool, wav: &WavReader<'_>, settings: &Settings, out: &'a mut Cursor<Vec<u8>>) -> Result<Self, Refusal> {
+    /// `frames` of the recording come, at the rate of Opus.
+    fn new(
+        as_ogg: bool,
+        wav: &WavReader<'_>,
+        settings: &Settings,
+        frames: u64,
+        out: &'a mut Cursor<Vec<u8>>,
+    ) -> Result<Self, Refusal> {
         let format = wav.format();
         let opus_rate = settings.sample_rate().hz();
         if !as_ogg {
@@ -165,18 +176,17 @@ impl<'a> Target<'a> {
                 samples_left: wav.frames() * usize::from(format.channels),
             });
         }
-        let at_granule_rate = |samples: usize, rate: u32| {
-            (samples as u64 * u64::from(GRANULE_RATE_HZ)).div_ceil(u64::from(rate))
-        };
+        // Whole: 48 kHz is a multiple of every rate of Opus.
+        let at_granule_rate = |frames: u64| frames * u64::from(GRANULE_RATE_HZ / opus_rate);
         let head = OggOpusHead {
             channels: settings.channel_count() as u8,
-            pre_skip: at_granule_rate(settings.delay_samples(), opus_rate) as u16,
+            pre_skip: at_granule_rate(settings.delay_samples() as u64) as u16,
             input_sample_rate: format.sample_rate,
         };
         Ok(Self::Ogg {
             writer: OggOpusWriter::new(out, head, 1).map_err(failed)?,
             tail: settings.delay_samples() * settings.channel_count(),
-            length: at_granule_rate(wav.frames(), format.sample_rate),
+            length: at_granule_rate(frames),
         })
     }
 
