@@ -367,3 +367,22 @@ fn the_delay_is_the_encoders_look_ahead_at_every_rate() {
         assert_eq!(sandbox.delay_samples(), rate.hz() as usize * 65 / 10_000);
     }
 }
+
+#[test]
+fn a_sandbox_and_its_scratch_can_move_to_another_thread() {
+    let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+    let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
+    let mut twin = AudioSandbox::new(Settings::default()).unwrap();
+    let mut expected = Vec::new();
+    for packet in PACKETS.iter().take(10) {
+        // Another thread for each packet: what it makes is what it would have made here.
+        (sandbox, scratch, out) = std::thread::spawn(move || {
+            sandbox.process(packet, &mut scratch, &mut out).unwrap();
+            (sandbox, scratch, out)
+        })
+        .join()
+        .unwrap();
+        twin.process(packet, &mut Scratch::default(), &mut expected).unwrap();
+        assert_eq!(out, expected);
+    }
+}

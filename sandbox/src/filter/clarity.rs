@@ -1,7 +1,7 @@
 //! The voice clarity chain: high-pass, de-noise gate, compressor, make-up gain, soft limiter.
 //!
 //! ```text
-//!             per sample                          every 0.5 ms (a tick), per channel
+//!             per sample                          every millisecond (a tick), per channel
 //!  in -> sanitise -> high-pass -+-> peak -> dB -> envelope -+-> gate -> (+) -> compressor -> (+) make-up -> gain
 //!                               |                                                                          |
 //!                               `----------------------------> (x) <--- ramp over the next tick <----------'
@@ -21,7 +21,7 @@ use super::level::{amplitude_to_db, db_to_amplitude, smoothing, LevelFollower};
 use super::limiter::Limiter;
 use crate::{SampleRate, Settings};
 
-const TICKS_PER_SECOND: f32 = 2_000.0;
+const TICKS_PER_SECOND: f32 = 1_000.0;
 /// Samples are held within this before anything else (+24 dB above full scale), so that no input can overflow.
 const INPUT_LIMIT: f32 = 16.0;
 
@@ -209,11 +209,7 @@ impl VoiceClarity {
     fn filter<const CHANNELS: usize>(&mut self, block: &mut [f32]) {
         let coefficients = self.high_pass;
         for (offset, channel) in self.state.channels[..CHANNELS].iter_mut().enumerate() {
-            let mut filter = channel.high_pass;
-            for frame in block.chunks_exact_mut(CHANNELS) {
-                frame[offset] = filter.next(&coefficients, f64::from(frame[offset])) as f32;
-            }
-            channel.high_pass = filter;
+            channel.high_pass.process::<CHANNELS>(&coefficients, offset, block);
             let samples = block.chunks_exact(CHANNELS).map(|frame| frame[offset]);
             channel.peak = largest_magnitude(samples).max(channel.peak);
         }
