@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sandbox::{AudioSandbox, Scratch, Settings, SettingsUpdate};
 use sandpool::audio_file::Recording;
-use sandpool::runtime::{Lease, Pool, PoolOptions};
 use sandpool::runtime::{deep_stack, spawn, time};
+use sandpool::runtime::{Lease, Pool, PoolOptions};
 
 /// Fewer sandboxes than coroutines in every test, so that each is lent again and again.
 const SANDBOXES: usize = 8;
@@ -54,7 +54,9 @@ fn speech(settings: &Settings, first: usize, count: usize) -> Vec<Vec<f32>> {
 }
 
 /// What a coroutine does with its sandbox, and what comes of it, to the bit. Steps are separated by yields.
-type Job = Arc<dyn Fn(&mut dyn FnMut(&mut dyn FnMut(&mut AudioSandbox, &mut Scratch))) -> Vec<Vec<u8>> + Send + Sync>;
+type Job = Arc<
+    dyn Fn(&mut dyn FnMut(&mut dyn FnMut(&mut AudioSandbox, &mut Scratch))) -> Vec<Vec<u8>> + Send + Sync,
+>;
 
 fn alone(job: &Job) -> Vec<Vec<u8>> {
     let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
@@ -81,7 +83,10 @@ fn each_gets_what_a_lone_run_gets(jobs: Vec<Job>) {
         })
         .collect();
     for (number, (coroutine, expected)) in coroutines.into_iter().zip(expected).enumerate() {
-        assert!(!expected.is_empty() && expected.iter().all(|bytes| !bytes.is_empty()), "job {number} does nothing");
+        assert!(
+            !expected.is_empty() && expected.iter().all(|bytes| !bytes.is_empty()),
+            "job {number} does nothing"
+        );
         assert!(coroutine.join().unwrap() == expected, "job {number} got something else than its lone run");
     }
     let status = pool.status();

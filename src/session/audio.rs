@@ -11,8 +11,8 @@ use sandbox::{AudioSandbox, Processed, SandboxError, Scratch, Settings, Settings
 use super::{PacketPool, Spurt, Totals};
 use crate::net::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
 use crate::protocol::{Command, ErrorCode, Reply, SessionStats, MAX_COMMAND_BYTES};
-use crate::runtime::{deep_stack, panic_message, CheckoutError, Lease, Pool};
 use crate::runtime::watchdog::{Watchdog, Work};
+use crate::runtime::{deep_stack, panic_message, CheckoutError, Lease, Pool};
 
 /// What all sessions of a server share.
 pub struct SessionHub {
@@ -41,7 +41,12 @@ pub struct SessionOptions {
 
 impl SessionHub {
     /// What sessions need, for `workers` workers.
-    pub fn new(pool: Pool<AudioSandbox>, watchdog: Watchdog, options: SessionOptions, workers: usize) -> Self {
+    pub fn new(
+        pool: Pool<AudioSandbox>,
+        watchdog: Watchdog,
+        options: SessionOptions,
+        workers: usize,
+    ) -> Self {
         Self {
             pool,
             watchdog,
@@ -173,8 +178,14 @@ impl Session {
         match refusal {
             Refusal::Bad(error) => Reply::error(ErrorCode::InvalidPacket, &error.to_string()),
             Refusal::Failed(what) => {
-                tracing::error!(client = self.id, "a packet made its sandbox fail, which is replaced: {what}");
-                Reply::error(ErrorCode::ProcessingFailed, "the packet could not be processed; the session goes on")
+                tracing::error!(
+                    client = self.id,
+                    "a packet made its sandbox fail, which is replaced: {what}"
+                );
+                Reply::error(
+                    ErrorCode::ProcessingFailed,
+                    "the packet could not be processed; the session goes on",
+                )
             }
             Refusal::NoSandbox(error @ CheckoutError::Closed { .. }) => {
                 Reply::error(ErrorCode::ShuttingDown, &error.to_string())

@@ -22,8 +22,7 @@ use super::shards::Shards;
 use super::slot::{Fate, Slot};
 use super::status::{PoolStatus, Statistics};
 use super::Sandbox;
-use crate::runtime::spawn::panic_message;
-use crate::runtime::{deep_stack, time};
+use crate::runtime::{deep_stack, panic_message, time};
 
 /// What a waiter is granted.
 pub(super) enum Grant<S: Sandbox> {

@@ -7,13 +7,14 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
+use may::coroutine::is_coroutine;
+
 use super::census::Stage;
 use super::clock::Stamp;
 use super::registry::{Holder, LeaseId};
 use super::shared::Shared;
 use super::{AnyError, Sandbox};
-use crate::runtime::deep_stack;
-use crate::runtime::spawn::panic_message;
+use crate::runtime::{deep_stack, panic_message};
 
 pub(super) struct Slot<S: Sandbox> {
     /// There until the drop.
@@ -150,13 +151,14 @@ impl<S: Sandbox> Drop for Slot<S> {
     /// at nothing that is "current", and nothing leaves it: no panic, no wait.
     fn drop(&mut self) {
         let sandbox = self.sandbox.take();
-        // On the deep stack: this may be a coroutine's stack, and dropping a sandbox or logging may take a lot.
-        let dropped = catch_unwind(AssertUnwindSafe(|| {
-            deep_stack::run(|| {
-                self.shared.report_end(&self.fate, self.place);
-                drop(sandbox);
-            });
-        }));
+        let end = || {
+            self.shared.report_end(&self.fate, self.place);
+            drop(sandbox);
+        };
+        // Off a coroutine's stack, if this is one: dropping a sandbox, or logging, may take a lot of it. A thread has
+        // enough, and one that is ending has no deep stack any more.
+        let dropped =
+            catch_unwind(AssertUnwindSafe(|| if is_coroutine() { deep_stack::run(end) } else { end() }));
         if let Err(panic) = dropped {
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 tracing::warn!(
