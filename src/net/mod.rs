@@ -5,6 +5,8 @@ mod endpoint;
 mod handle;
 pub mod http;
 mod options;
+mod poller;
+mod websocket;
 
 pub use app::{App, Handler, RouteLimits};
 pub use endpoint::{CloseCode, Closed, Endpoint, Flow, Message, Outbox, Utf8Bytes};
