@@ -1,7 +1,7 @@
 //! Sending to a connection from anywhere.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::endpoint::Message;
 
@@ -24,7 +24,7 @@ pub enum SendError {
 /// What a connection offers to those that send to it.
 pub(crate) trait Recipient: Send + Sync {
     /// Queues `message` and wakes the connection.
-    fn enqueue(&self, message: Message) -> Result<(), SendError>;
+    fn enqueue(self: Arc<Self>, message: Message) -> Result<(), SendError>;
 }
 
 /// Sends messages to one connection from any coroutine or thread, whether it is parked or not.
@@ -32,11 +32,11 @@ pub(crate) trait Recipient: Send + Sync {
 /// Holding one doesn't keep the connection open.
 #[derive(Clone)]
 pub struct ConnectionHandle {
-    recipient: Arc<dyn Recipient>,
+    recipient: Weak<dyn Recipient>,
 }
 
 impl ConnectionHandle {
-    pub(crate) fn new(recipient: Arc<dyn Recipient>) -> ConnectionHandle {
+    pub(crate) fn new(recipient: Weak<dyn Recipient>) -> ConnectionHandle {
         ConnectionHandle { recipient }
     }
 
@@ -45,7 +45,7 @@ impl ConnectionHandle {
     /// # Errors
     /// [`SendError::QueueFull`] when the client does not read fast enough, [`SendError::Gone`] when it has left.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        self.recipient.enqueue(message)
+        self.recipient.upgrade().ok_or(SendError::Gone)?.enqueue(message)
     }
 }
 

@@ -14,5 +14,6 @@ pub(crate) use body::{expects_continue, framing, too_large, ChunkedDecoder, Fram
 pub(crate) use encode::{write_response_head, ResponseContext};
 pub(crate) use head::{parse_head, Head, HeadLimits, Rejection};
 pub use headers::Headers;
+pub(crate) use request::path_of;
 pub use request::{Method, Request, Version};
 pub use response::Response;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::head::Head;
 use super::Headers;
 
 /// A request's method. Methods are case-sensitive; one that is not listed is an [`Method::Extension`].
@@ -98,6 +99,17 @@ impl Request {
         }
     }
 
+    pub(crate) fn from_head(head: Head, body: Vec<u8>) -> Request {
+        Request {
+            method: head.method,
+            target: head.target,
+            version: head.version,
+            headers: head.headers,
+            body: body.into(),
+            peer: None,
+        }
+    }
+
     /// The same request with these headers.
     pub fn with_headers(mut self, headers: Headers) -> Request {
         self.headers = headers;
@@ -183,8 +195,13 @@ impl Request {
     }
 }
 
+/// The path of a request target: see [`Request::path`].
+pub(crate) fn path_of(target: &str) -> &str {
+    split_target(target).0
+}
+
 /// Path and query of a request target in origin, absolute or asterisk form.
-pub(crate) fn split_target(target: &str) -> (&str, Option<&str>) {
+fn split_target(target: &str) -> (&str, Option<&str>) {
     let origin = match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
             rest.find(['/', '?']).map_or("/", |at| &rest[at..])

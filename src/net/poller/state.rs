@@ -158,6 +158,11 @@ impl DriveState {
         }
     }
 
+    /// Whether the driver has been told to go on, or never left.
+    pub(crate) fn is_driven(&self) -> bool {
+        self.word.load(Ordering::Acquire) & PHASE_MASK == DRIVEN
+    }
+
     /// Whether the connection is parked just now.
     #[cfg(test)]
     pub(crate) fn is_parked(&self) -> bool {

@@ -30,13 +30,17 @@ impl<T> Wheel<T> {
         Wheel { slots: (0..SLOTS).map(|_| Vec::new()).collect(), now, len: 0 }
     }
 
-    /// Enters a reminder for tick `due` and returns the tick it will come at: `due`, or the next one if that is over, or
-    /// the horizon if it is farther away.
-    pub(crate) fn insert(&mut self, due: u64, value: T) -> u64 {
-        let tick = due.clamp(self.now + 1, self.now + SLOTS - 1);
+    /// The tick at which a reminder for tick `due` would come: `due`, or the next one if that is over, or the
+    /// horizon if it is farther away.
+    pub(crate) fn due_tick(&self, due: u64) -> u64 {
+        due.clamp(self.now + 1, self.now + SLOTS - 1)
+    }
+
+    /// Enters a reminder for tick `due`; it comes at [`Wheel::due_tick`].
+    pub(crate) fn insert(&mut self, due: u64, value: T) {
+        let tick = self.due_tick(due);
         self.slots[(tick % SLOTS) as usize].push(value);
         self.len += 1;
-        tick
     }
 
     /// Moves to tick `now` and appends all that is due by then to `due`. Going back does nothing.
@@ -88,8 +92,9 @@ mod tests {
                 match step {
                     Step::Insert { ahead } => {
                         let due = now.saturating_add_signed(ahead);
-                        let tick = wheel.insert(due, id);
+                        let tick = wheel.due_tick(due);
                         prop_assert_eq!(tick, due.max(now + 1).min(now + SLOTS - 1));
+                        wheel.insert(due, id);
                         list.push((tick, id));
                     }
                     Step::Advance { by } => {

@@ -88,11 +88,6 @@ impl Decoder {
         }
     }
 
-    /// Whether it is between two messages.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.partial_len == 0 && self.frame.is_none() && self.message.is_none()
-    }
-
     /// Decodes from the start of `input`, moving it past what was used: the next whole thing, or `None` when all of
     /// `input` was used and more is needed.
     pub(crate) fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {

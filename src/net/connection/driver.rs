@@ -1,0 +1,212 @@
+//! The coroutine that drives a connection: from its first byte, or from when it was resumed, until it parks or ends.
+
+use std::io;
+use std::net::Shutdown;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+use super::io::{ReadOutcome, Readiness};
+use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
+use super::poller::millis;
+use super::{http, socket};
+use crate::net::app::App;
+use crate::net::poller::Flags;
+use crate::runtime::time::Waiter;
+use crate::runtime::{on_end, CoroutineId};
+
+/// How a driver leaves its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// There is nothing to do; the deadline is set.
+    Park,
+    /// The connection has become a WebSocket: go on with that.
+    Upgraded,
+    /// The connection is at its end and everything has been written: say goodbye and close.
+    Close,
+    /// The client is gone, or is cut off.
+    Drop,
+}
+
+/// The most that a client may still send after it was told that the connection closes, before it is cut off.
+const MAX_DISCARDED: usize = 8 << 20;
+
+/// The driver's view of its connection.
+pub(crate) struct Driver<'a, A: App> {
+    pub(crate) link: &'a Arc<Link<A>>,
+    pub(crate) readiness: Readiness,
+    waiter: Option<Arc<Waiter>>,
+}
+
+/// Drives `link`, whose body lies in it, until it parks or ends.
+pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
+    let Some(mut body) = link.body.take() else { return };
+    let id = CoroutineId::current().get();
+    link.begin_driving(id);
+    watch_for_overflow(&link, id);
+    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None };
+    loop {
+        let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
+            Protocol::Http(state) => http::run(&mut driver, state),
+            Protocol::Socket(state) => socket::run(&mut driver, state),
+        }));
+        match leave {
+            Ok(Leave::Upgraded) => {
+                if let Protocol::Http(state) = &mut body.protocol {
+                    match state.take_upgraded() {
+                        Some(upgraded) => body.protocol = Protocol::Socket(upgraded),
+                        None => break,
+                    }
+                }
+            }
+            Ok(Leave::Park) => {
+                body.readiness = driver.readiness;
+                *link.waiter.lock() = None;
+                driver.waiter = None;
+                link.end_driving(id);
+                // The body is in its place before anybody can be told to take it.
+                link.body.store(Some(body));
+                if link.state.park(PARKED_INTEREST) {
+                    return;
+                }
+                let Some(back) = link.body.take() else { return };
+                body = back;
+                link.begin_driving(id);
+            }
+            Ok(Leave::Close) => {
+                driver.say_goodbye();
+                break;
+            }
+            Ok(Leave::Drop) => break,
+            Err(_) => {
+                // An endpoint, or the application's routing, panicked in this very coroutine.
+                if let Protocol::Socket(state) = &mut body.protocol {
+                    state.fail(&mut driver);
+                }
+                driver.say_goodbye();
+                break;
+            }
+        }
+    }
+    link.end_driving(id);
+    link.poller.release(&link);
+}
+
+/// A stack overflow ends a coroutine without running any `Drop`. The connection it drove would hang for ever, so
+/// the hook that runs all the same cuts it off.
+fn watch_for_overflow<A: App>(link: &Arc<Link<A>>, id: u64) {
+    let link = Arc::downgrade(link);
+    on_end(move || {
+        let Some(link) = link.upgrade() else { return };
+        if link.end_driving(id) {
+            link.shut_down();
+            link.poller.release(&link);
+        }
+    });
+}
+
+impl<A: App> Driver<'_, A> {
+    /// Takes in what has happened to the socket and returns the flags that are left.
+    pub(crate) fn take_flags(&mut self) -> Flags {
+        let flags = self.link.state.take(Flags::ALL);
+        self.readiness.note(flags);
+        flags
+    }
+
+    /// The poller's clock in milliseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.link.poller.now()
+    }
+
+    /// Suspends until any of `interest` has happened, or `deadline` (of the poller's clock) has passed.
+    pub(crate) fn wait(&mut self, interest: Flags, deadline: u64) {
+        self.link.set_deadline(deadline);
+        let waiter = self.waiter.get_or_insert_with(|| {
+            let waiter = Arc::new(Waiter::new());
+            *self.link.waiter.lock() = Some(Arc::clone(&waiter));
+            waiter
+        });
+        let interest = if deadline == NEVER { interest } else { interest | Flags::TIMER };
+        if self.link.state.wait(interest) {
+            // A waiter may return early; the state tells whether somebody woke this driver.
+            while !self.link.state.is_driven() {
+                let _ = waiter.park(None);
+            }
+        }
+    }
+
+    /// Reads into `buffer`, which has room.
+    pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<ReadOutcome> {
+        self.readiness.read(&self.link.socket, buffer)
+    }
+
+    /// Writes all of `head` and `tail`, waiting as it must. `false`: the client is gone, or has read nothing for the
+    /// write-stall time.
+    pub(crate) fn write_all(&mut self, head: &[u8], tail: &[u8]) -> bool {
+        let stall = millis(self.link.poller.front.options.write_stall);
+        let (mut done, total) = (0, head.len() + tail.len());
+        let mut stalled_at = NEVER;
+        loop {
+            let (head_left, tail_left) =
+                (&head[done.min(head.len())..], &tail[done.saturating_sub(head.len())..]);
+            match self.readiness.write(&self.link.socket, head_left, tail_left) {
+                Err(_) => return false,
+                Ok(written) => {
+                    done += written;
+                    if done == total {
+                        return true;
+                    }
+                    if written > 0 || stalled_at == NEVER {
+                        stalled_at = self.now() + stall;
+                    }
+                }
+            }
+            if self.readiness.is_broken() || self.now() >= stalled_at {
+                return false;
+            }
+            self.wait(Flags::WRITE | Flags::BROKEN, stalled_at);
+            self.take_socket_flags();
+        }
+    }
+
+    /// Takes in what has happened to the socket, and leaves the rest for later.
+    pub(crate) fn take_socket_flags(&mut self) -> Flags {
+        let kept = Flags::SHUTDOWN | Flags::QUEUE;
+        let flags = self.link.state.take(Flags::ALL.without(kept));
+        self.readiness.note(flags);
+        flags
+    }
+
+    /// Closes so that the client can read what was written last: a socket that is closed with unread bytes in it resets
+    /// the connection, and the client may lose the answer (RFC 9112, section 9.6).
+    pub(crate) fn say_goodbye(&mut self) {
+        if self.link.socket.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let deadline = self.now() + millis(self.link.poller.front.options.close_timeout);
+        let mut buffer = self.link.poller.buffers.take();
+        let mut discarded = 0;
+        loop {
+            buffer.clear();
+            match self.read(&mut buffer) {
+                Ok(ReadOutcome::Bytes(length)) => {
+                    discarded += length;
+                    if discarded > MAX_DISCARDED || self.now() >= deadline {
+                        break;
+                    }
+                }
+                Ok(ReadOutcome::Nothing) => {
+                    if self.now() >= deadline {
+                        break;
+                    }
+                    let interest = Flags::READ | Flags::READ_CLOSED | Flags::BROKEN;
+                    self.wait(interest, deadline);
+                    if self.take_flags().intersects(Flags::BROKEN) && !self.readiness.may_read() {
+                        break;
+                    }
+                }
+                Ok(ReadOutcome::End) | Err(_) => break,
+            }
+        }
+        self.link.poller.buffers.give(buffer);
+    }
+}

@@ -1,0 +1,367 @@
+//! An HTTP connection: requests in, one after the other, and their answers out.
+
+use std::sync::atomic::Ordering;
+
+use super::call::{call, Outcome};
+use super::driver::{Driver, Leave};
+use super::io::ReadOutcome;
+use super::link::NEVER;
+use super::poller::millis;
+use super::socket::SocketState;
+use crate::net::app::{App, RouteLimits};
+use crate::net::buffers::BUFFER_BYTES;
+use crate::net::http::{
+    expects_continue, framing, parse_head, too_large, write_response_head, ChunkedDecoder, Framing, Head,
+    HeadLimits, Rejection, Request, Response, ResponseContext, Version,
+};
+use crate::net::poller::Flags;
+use crate::net::websocket::{accept_upgrade, wants_upgrade};
+use crate::runtime::Ended;
+
+/// A response's body up to this size is sent from one buffer with its head.
+const SMALL_BODY: usize = 4 * 1024;
+/// A body's buffer starts with at most so much room, whatever length was announced.
+const FIRST_RESERVE: u64 = 64 * 1024;
+
+/// What an HTTP connection keeps between its drivers.
+pub(crate) struct HttpState<S> {
+    /// What has been read and not been used: nothing between two requests.
+    input: Vec<u8>,
+    /// When the head that is under way must be complete, in the poller's milliseconds; [`NEVER`] between two requests.
+    head_due: u64,
+    /// When the next request must have begun; [`NEVER`] while one is under way.
+    idle_due: u64,
+    /// There are too many connections: the first request gets 503.
+    refused: bool,
+    upgraded: Option<SocketState<S>>,
+}
+
+impl<S> HttpState<S> {
+    /// A connection whose first request must have begun by `idle_due`, in the poller's milliseconds.
+    pub(crate) fn new(idle_due: u64, refused: bool) -> HttpState<S> {
+        HttpState { input: Vec::new(), head_due: NEVER, idle_due, refused, upgraded: None }
+    }
+
+    /// The WebSocket that the connection has become.
+    pub(crate) fn take_upgraded(&mut self) -> Option<SocketState<S>> {
+        self.upgraded.take()
+    }
+}
+
+/// What becomes of the connection after one request.
+enum Next {
+    Request,
+    Leave(Leave),
+}
+
+/// Why a request could not be read to its end.
+enum Unread {
+    Rejected(Rejection),
+    /// The client is gone.
+    Gone,
+}
+
+impl From<Rejection> for Unread {
+    fn from(rejection: Rejection) -> Unread {
+        Unread::Rejected(rejection)
+    }
+}
+
+/// Serves requests until there is none to be read.
+pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Leave {
+    let options = &driver.link.poller.front.options;
+    let limits = HeadLimits { max_bytes: options.max_head_bytes, max_target: options.max_target_bytes };
+    let mut unparsed = !state.input.is_empty();
+    loop {
+        if unparsed {
+            match parse_head(&state.input, limits) {
+                Ok(Some((head, length))) => {
+                    state.input.drain(..length);
+                    state.head_due = NEVER;
+                    match serve(driver, state, head) {
+                        Next::Request => {
+                            unparsed = !state.input.is_empty();
+                            continue;
+                        }
+                        Next::Leave(leave) => {
+                            let input = std::mem::take(&mut state.input);
+                            driver.link.poller.buffers.give(input);
+                            return leave;
+                        }
+                    }
+                }
+                Ok(None) => {}
+                Err(rejection) => return reject(driver, rejection),
+            }
+        }
+        match read_more(driver, state) {
+            Ok(true) => unparsed = true,
+            Ok(false) => return rest(driver, state),
+            Err(leave) => return leave,
+        }
+    }
+}
+
+/// Reads what there is. `Ok(false)`: nothing just now.
+fn read_more<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Result<bool, Leave> {
+    driver.take_socket_flags();
+    if !driver.readiness.may_read() {
+        return Ok(false);
+    }
+    if state.input.capacity() == 0 {
+        state.input = driver.link.poller.buffers.take();
+    } else if state.input.len() == state.input.capacity() {
+        // A head of more than a buffer's size, or one that a parked connection kept in just the room it needed.
+        state.input.reserve(BUFFER_BYTES);
+    }
+    match driver.read(&mut state.input) {
+        Ok(ReadOutcome::Bytes(_)) => {
+            if state.head_due == NEVER {
+                state.idle_due = NEVER;
+                state.head_due = driver.now() + millis(driver.link.poller.front.options.head_timeout);
+            }
+            Ok(true)
+        }
+        Ok(ReadOutcome::Nothing) => Ok(false),
+        // Also in the middle of a head: there is nobody to tell.
+        Ok(ReadOutcome::End) | Err(_) => Err(Leave::Drop),
+    }
+}
+
+/// There is nothing to read.
+fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Leave {
+    let front = &driver.link.poller.front;
+    let now = driver.now();
+    if driver.readiness.is_broken() {
+        return Leave::Drop;
+    }
+    let input = std::mem::take(&mut state.input);
+    if !input.is_empty() {
+        // In the middle of a head. A slow client holds no coroutine, and no more memory than it has sent.
+        state.input = input.as_slice().into();
+        driver.link.poller.buffers.give(input);
+        if now >= state.head_due {
+            return reject(driver, Rejection::new(408, "the request's head took too long"));
+        }
+        driver.link.set_deadline(state.head_due);
+        return Leave::Park;
+    }
+    driver.link.poller.buffers.give(input);
+    // In this order: the flag is set before the signal.
+    driver.link.state.take(Flags::SHUTDOWN | Flags::QUEUE | Flags::TIMER);
+    if front.closing.load(Ordering::Acquire) {
+        return Leave::Close;
+    }
+    if state.idle_due == NEVER {
+        state.idle_due = now + millis(front.options.keep_alive);
+    }
+    if now >= state.idle_due {
+        return Leave::Close;
+    }
+    driver.link.set_deadline(state.idle_due);
+    Leave::Park
+}
+
+/// Reads the rest of one request, has it answered, and sends the answer.
+fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, head: Head) -> Next {
+    let front = driver.link.poller.front.clone();
+    front.counters.requests.fetch_add(1, Ordering::Relaxed);
+    let path = crate::net::http::path_of(&head.target);
+    let limits = front.app.route_limits(&head.method, path);
+    let body = match read_body(driver, state, &head, limits.max_body) {
+        Ok(body) => body,
+        Err(Unread::Rejected(rejection)) => return Next::Leave(reject(driver, rejection)),
+        Err(Unread::Gone) => return Next::Leave(Leave::Drop),
+    };
+    let mut request = Request::from_head(head, body);
+    if let Some(peer) = driver.link.peer {
+        request = request.with_peer(peer);
+    }
+    let asked_to_stay = stays(&request) && !state.refused;
+    let context = |keep_alive: bool| ResponseContext::new(request.method(), request.version(), keep_alive);
+    let (closing, staying) = (context(false), context(true));
+
+    let response = if state.refused {
+        Some(overloaded())
+    } else if wants_upgrade(&request) {
+        match accept_upgrade(&request).and_then(|accept| Ok((accept, front.app.upgrade(&request)?))) {
+            Ok((accept, endpoint)) => {
+                let rest = std::mem::take(&mut state.input);
+                front.counters.upgrades.fetch_add(1, Ordering::Relaxed);
+                state.upgraded = Some(SocketState::new(endpoint, rest, driver.now()));
+                if !driver.write_all(accept.as_bytes(), &[]) {
+                    return Next::Leave(Leave::Drop);
+                }
+                return Next::Leave(Leave::Upgraded);
+            }
+            Err(response) => Some(response),
+        }
+    } else {
+        answer(driver, request, limits)
+    };
+    let Some(response) = response else { return Next::Leave(Leave::Drop) };
+    let keep_alive = asked_to_stay && !front.closing.load(Ordering::Acquire);
+    if !send(driver, &response, if keep_alive { staying } else { closing }) {
+        return Next::Leave(Leave::Drop);
+    }
+    if keep_alive {
+        Next::Request
+    } else {
+        Next::Leave(Leave::Close)
+    }
+}
+
+/// What the request's coroutine answers, or what is answered in its stead; `None` when the client has left.
+fn answer<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLimits) -> Option<Response> {
+    let counters = &driver.link.poller.front.clone().counters;
+    let name = limits.name;
+    match call(driver, request, limits) {
+        Outcome::Answered(response) => Some(response),
+        Outcome::Failed(ended) => {
+            counters.failed_requests.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(route = name, "a request failed: {ended}");
+            let why = match ended {
+                Ended::Cancelled => "the request was cancelled\n",
+                Ended::Overflowed | Ended::Panicked(_) => "the request failed\n",
+            };
+            Some(Response::text(500, why))
+        }
+        Outcome::Expired => {
+            counters.expired_requests.fetch_add(1, Ordering::Relaxed);
+            Some(Response::text(504, "the request took too long\n"))
+        }
+        Outcome::Abandoned => None,
+    }
+}
+
+fn overloaded() -> Response {
+    Response::text(503, "there are too many connections\n").header("Retry-After", "1")
+}
+
+/// RFC 9112, section 9.3.
+fn stays(request: &Request) -> bool {
+    let connection = |token| request.headers().has_token("connection", token);
+    match request.version() {
+        Version::Http11 => !connection("close"),
+        Version::Http10 => connection("keep-alive") && !connection("close"),
+    }
+}
+
+fn send<A: App>(driver: &mut Driver<'_, A>, response: &Response, context: ResponseContext) -> bool {
+    let mut head = driver.link.poller.buffers.take();
+    let has_body = write_response_head(&mut head, response, context);
+    let body: &[u8] = if has_body { response.body() } else { &[] };
+    let sent = if body.len() <= SMALL_BODY {
+        head.extend_from_slice(body);
+        driver.write_all(&head, &[])
+    } else {
+        driver.write_all(&head, body)
+    };
+    driver.link.poller.buffers.give(head);
+    sent
+}
+
+/// Answers what is no request that can be served, and closes: where the next one would begin is not known.
+fn reject<A: App>(driver: &mut Driver<'_, A>, rejection: Rejection) -> Leave {
+    driver.link.poller.front.counters.rejected_requests.fetch_add(1, Ordering::Relaxed);
+    let response = Response::text(rejection.status, format!("{}\n", rejection.reason));
+    if send(driver, &response, ResponseContext::CLOSING) {
+        Leave::Close
+    } else {
+        Leave::Drop
+    }
+}
+
+fn read_body<A: App>(
+    driver: &mut Driver<'_, A>,
+    state: &mut HttpState<A::Socket>,
+    head: &Head,
+    max_body: usize,
+) -> Result<Vec<u8>, Unread> {
+    let framing = framing(head)?;
+    let waits_for_continue = expects_continue(head)?;
+    match framing {
+        Framing::Length(0) => return Ok(Vec::new()),
+        Framing::Length(length) if length > max_body as u64 => return Err(too_large().into()),
+        _ => {}
+    }
+    if state.refused {
+        return Err(Rejection::new(503, "there are too many connections").into());
+    }
+    if waits_for_continue
+        && state.input.is_empty()
+        && !driver.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &[])
+    {
+        return Err(Unread::Gone);
+    }
+    let mut pace = Pace { began: driver.now(), received: 0 };
+    match framing {
+        Framing::Length(length) => {
+            let mut body = Vec::with_capacity(length.min(FIRST_RESERVE) as usize);
+            let there = state.input.len().min(length as usize);
+            body.extend(state.input.drain(..there));
+            while (body.len() as u64) < length {
+                let missing = (length - body.len() as u64) as usize;
+                if body.len() == body.capacity() {
+                    // In steps that double: memory follows what has come, not what was announced.
+                    body.reserve_exact(missing.min(body.len().max(BUFFER_BYTES)));
+                }
+                let before = body.len();
+                read_some(driver, &mut body, &mut pace)?;
+                if body.len() as u64 > length {
+                    // The room was a little more than was asked for, and the next request has begun.
+                    state.input.extend(body.drain(length as usize..));
+                }
+                debug_assert!(body.len() > before);
+            }
+            Ok(body)
+        }
+        Framing::Chunked => {
+            let mut decoder = ChunkedDecoder::new();
+            let mut body = Vec::new();
+            loop {
+                let used = decoder.decode(&state.input, &mut body, max_body)?;
+                state.input.drain(..used);
+                if decoder.is_done() {
+                    return Ok(body);
+                }
+                if state.input.capacity() < BUFFER_BYTES {
+                    state.input = driver.link.poller.buffers.take();
+                }
+                read_some(driver, &mut state.input, &mut pace)?;
+            }
+        }
+    }
+}
+
+/// How fast a body comes in.
+struct Pace {
+    began: u64,
+    received: u64,
+}
+
+/// Reads at least one byte into `buffer`, which has room; waits for it as long as the pace allows.
+fn read_some<A: App>(
+    driver: &mut Driver<'_, A>,
+    buffer: &mut Vec<u8>,
+    pace: &mut Pace,
+) -> Result<(), Unread> {
+    loop {
+        driver.take_socket_flags();
+        match driver.read(buffer) {
+            Ok(ReadOutcome::Bytes(length)) => {
+                pace.received += length as u64;
+                return Ok(());
+            }
+            Ok(ReadOutcome::End) | Err(_) => return Err(Unread::Gone),
+            Ok(ReadOutcome::Nothing) => {}
+        }
+        let options = &driver.link.poller.front.options;
+        let earned = pace.received * 1_000 / u64::from(options.min_body_rate);
+        let due = pace.began + millis(options.head_timeout) + earned;
+        if driver.now() >= due {
+            return Err(Rejection::new(408, "the request's body came too slowly").into());
+        }
+        driver.wait(Flags::READ | Flags::READ_CLOSED | Flags::BROKEN, due);
+    }
+}

@@ -1,0 +1,161 @@
+//! What of a connection outlives its drivers.
+
+use std::collections::VecDeque;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+use crossbeam::atomic::AtomicCell;
+use parking_lot::Mutex;
+
+use super::http::HttpState;
+use super::io::Readiness;
+use super::poller::Poller;
+use super::socket::SocketState;
+use crate::net::app::App;
+use crate::net::endpoint::Message;
+use crate::net::handle::{Recipient, SendError};
+use crate::net::poller::{DriveState, Duty, Flags};
+use crate::runtime::time::Waiter;
+
+/// No deadline; no reminder in the wheel.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// What starts the driver of a parked connection.
+pub(crate) const PARKED_INTEREST: Flags = Flags::READ
+    .union(Flags::READ_CLOSED)
+    .union(Flags::BROKEN)
+    .union(Flags::QUEUE)
+    .union(Flags::TIMER)
+    .union(Flags::SHUTDOWN);
+
+/// The shared part of one connection.
+pub(crate) struct Link<A: App> {
+    pub(crate) socket: TcpStream,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) state: DriveState,
+    pub(crate) poller: Arc<Poller<A>>,
+    /// Its place in the poller's slab, and the generation of that place.
+    pub(crate) token: u64,
+    /// `Some` while the connection is parked, and until the driver that was started has taken it.
+    pub(crate) body: AtomicCell<Option<Box<Body<A>>>>,
+    /// Where the driver waits; `None` until it first does.
+    pub(crate) waiter: Mutex<Option<Arc<Waiter>>>,
+    /// Messages from elsewhere; `None` once the connection has ended.
+    queue: Mutex<Option<VecDeque<Message>>>,
+    /// When the driver wants to be reminded, in the poller's milliseconds; [`NEVER`] if not.
+    pub(crate) deadline: AtomicU64,
+    /// The id of the coroutine that drives it and has not left it in order; 0 when there is none.
+    pub(crate) driver: AtomicU64,
+    /// The tick at which the wheel will look at `deadline`; [`NEVER`] if it will not.
+    pub(crate) reminder: AtomicU64,
+}
+
+/// The part of a connection that belongs to its driver.
+pub(crate) struct Body<A: App> {
+    pub(crate) readiness: Readiness,
+    pub(crate) protocol: Protocol<A>,
+}
+
+/// What the connection speaks.
+pub(crate) enum Protocol<A: App> {
+    Http(HttpState<A::Socket>),
+    Socket(SocketState<A::Socket>),
+}
+
+impl<A: App> Link<A> {
+    /// A connection that has just been accepted: parked until its first byte comes.
+    pub(crate) fn new(
+        socket: TcpStream,
+        peer: Option<SocketAddr>,
+        token: u64,
+        poller: Arc<Poller<A>>,
+        body: Body<A>,
+    ) -> Link<A> {
+        Link {
+            socket,
+            peer,
+            state: DriveState::parked(PARKED_INTEREST),
+            poller,
+            token,
+            body: AtomicCell::new(Some(Box::new(body))),
+            waiter: Mutex::new(None),
+            queue: Mutex::new(Some(VecDeque::new())),
+            deadline: AtomicU64::new(NEVER),
+            reminder: AtomicU64::new(NEVER),
+            driver: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that `flags` have happened to it and sees that it is driven if it cares. From any thread.
+    pub(crate) fn signal(self: &Arc<Self>, flags: Flags) {
+        match self.state.signal(flags) {
+            Duty::None => {}
+            duty => self.poller.perform(duty, self),
+        }
+    }
+
+    /// Has [`Flags::TIMER`] signalled once `deadline` (in the poller's milliseconds) has passed.
+    pub(crate) fn set_deadline(&self, deadline: u64) {
+        // The poller clears `reminder` before it reads `deadline`; here it is the other way round, so one of the two
+        // sees what the other did.
+        self.deadline.store(deadline, Ordering::SeqCst);
+        if deadline != NEVER && Poller::<A>::tick_of(deadline) < self.reminder.load(Ordering::SeqCst) {
+            self.poller.remind(self, deadline);
+        }
+    }
+
+    /// The oldest message that somebody else queued.
+    pub(crate) fn pop_message(&self) -> Option<Message> {
+        let mut queue = self.queue.lock();
+        let queue = queue.as_mut()?;
+        let message = queue.pop_front();
+        if queue.is_empty() {
+            // A parked connection holds no room for messages.
+            *queue = VecDeque::new();
+        }
+        message
+    }
+
+    /// Coroutine `id` drives it from now on.
+    pub(crate) fn begin_driving(&self, id: u64) {
+        self.driver.store(id, Ordering::Release);
+        self.poller.front.counters.driven.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Coroutine `id` drives it no more. Whether it did until now.
+    pub(crate) fn end_driving(&self, id: u64) -> bool {
+        let did = self.driver.compare_exchange(id, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if did {
+            self.poller.front.counters.driven.fetch_sub(1, Ordering::Relaxed);
+        }
+        did
+    }
+
+    /// Takes no more messages.
+    pub(crate) fn close_queue(&self) {
+        drop(self.queue.lock().take());
+    }
+
+    /// Ends the connection for the client. What is left in the kernel's buffer is still sent.
+    pub(crate) fn shut_down(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// A handle holds it weakly: it keeps neither the socket open nor the endpoint alive.
+impl<A: App> Recipient for Link<A> {
+    fn enqueue(self: Arc<Self>, message: Message) -> Result<(), SendError> {
+        {
+            let limit = self.poller.front.options.max_queued_messages;
+            let mut queue = self.queue.lock();
+            let queue = queue.as_mut().ok_or(SendError::Gone)?;
+            if queue.len() >= limit {
+                return Err(SendError::QueueFull { queued: queue.len(), limit });
+            }
+            queue.push_back(message);
+        }
+        self.signal(Flags::QUEUE);
+        Ok(())
+    }
+}

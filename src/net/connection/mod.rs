@@ -1,0 +1,20 @@
+//! One connection: what outlives its coroutine (`link`), and the coroutine ([`drive`]).
+//!
+//! ```text
+//!   Link (shared)                        Body (owned by who drives, or lies in the Link while parked)
+//!     socket, drive state, queue,          readiness of the socket
+//!     deadline, home poller                HTTP: bytes read so far | WebSocket: endpoint, decoder, unsent bytes
+//! ```
+//!
+//! Only the driver reads and writes the socket. Everybody else leaves a flag and perhaps a message.
+
+mod call;
+mod driver;
+mod http;
+mod io;
+mod link;
+mod poller;
+mod socket;
+
+pub(crate) use driver::drive;
+pub(crate) use poller::{FrontShared, Poller};

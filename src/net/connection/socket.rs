@@ -1,0 +1,428 @@
+//! A WebSocket connection: messages in, what the endpoint and others send out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::driver::{Driver, Leave};
+use super::io::ReadOutcome;
+use super::link::{Link, NEVER};
+use super::poller::millis;
+use crate::net::app::App;
+use crate::net::endpoint::{CloseCode, Closed, Endpoint, Flow, Outbox};
+use crate::net::handle::{ConnectionHandle, Recipient};
+use crate::net::poller::{Flags, TICK_MS};
+use crate::net::websocket::{
+    encode_close, encode_message, encode_ping, encode_pong, Decoder, Incoming, Violation,
+};
+use crate::runtime::time;
+
+/// So many messages in a row, then others have their turn.
+const MESSAGES_IN_A_ROW: usize = 64;
+/// Answers to messages that came together are sent together, up to about so many bytes.
+const BATCH_BYTES: usize = 16 * 1024;
+/// A parked connection keeps an output buffer of at most this size.
+const SMALL_OUTPUT: usize = 256;
+
+/// What a WebSocket connection keeps between its drivers.
+pub(crate) struct SocketState<S> {
+    endpoint: S,
+    decoder: Decoder,
+    /// Read and not decoded: only while something is in the way, so never between drivers.
+    input: Vec<u8>,
+    /// How much of `input` has been decoded.
+    decoded: usize,
+    /// Encoded and not written.
+    output: Vec<u8>,
+    /// How much of `output` has been written.
+    written: usize,
+    is_open: bool,
+    /// Set once the connection is to end: why, and until when the client may take its part in it.
+    closing: Option<Closing>,
+    /// When the client was last heard of, in the poller's milliseconds.
+    heard: u64,
+    pinged: bool,
+    /// When unwritten bytes last became fewer; [`NEVER`] while there are none.
+    stalled_since: u64,
+}
+
+struct Closing {
+    why: Closed,
+    due: u64,
+    /// Whether the client has closed as well, or is not waited for.
+    agreed: bool,
+}
+
+impl<S: Endpoint> SocketState<S> {
+    /// A connection that has just been upgraded; `input` came with the handshake.
+    pub(crate) fn new(endpoint: S, input: Vec<u8>, now: u64) -> SocketState<S> {
+        let decoder = Decoder::new(endpoint.max_message());
+        SocketState {
+            endpoint,
+            decoder,
+            input,
+            decoded: 0,
+            output: Vec::new(),
+            written: 0,
+            is_open: false,
+            closing: None,
+            heard: now,
+            pinged: false,
+            stalled_since: NEVER,
+        }
+    }
+
+    /// The endpoint panicked: tells the client as well as it can. The endpoint is not called again.
+    pub(crate) fn fail<A: App<Socket = S>>(&mut self, driver: &mut Driver<'_, A>) {
+        let mut output = std::mem::take(&mut self.output);
+        encode_close(&mut output, Some(CloseCode::Error), "the server failed");
+        driver.write_all(&output[self.written.min(output.len())..], &[]);
+    }
+
+    fn unwritten(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    fn begin_closing(&mut self, now: u64, timeout: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
+        if self.closing.is_none() {
+            encode_close(&mut self.output, code, reason);
+            self.closing = Some(Closing { why, due: now + timeout, agreed: false });
+        }
+    }
+}
+
+/// What to do next.
+enum Step {
+    Leave(Leave),
+    Again,
+    Idle,
+}
+
+/// The driver's part that does not outlive it.
+struct Session<'d, 'l, A: App> {
+    driver: &'d mut Driver<'l, A>,
+    state: &'d mut SocketState<A::Socket>,
+    held: <A::Socket as Endpoint>::Held,
+    outbox: Outbox,
+    close_timeout: u64,
+}
+
+/// Drives the connection until it parks or ends.
+pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut SocketState<A::Socket>) -> Leave {
+    let weak: std::sync::Weak<Link<A>> = Arc::downgrade(driver.link);
+    let close_timeout = millis(driver.link.poller.front.options.close_timeout);
+    let outbox = Outbox::of(ConnectionHandle::new(weak as std::sync::Weak<dyn Recipient>));
+    let held = Default::default();
+    Session { driver, state, held, outbox, close_timeout }.run()
+}
+
+impl<A: App> Session<'_, '_, A> {
+    fn run(mut self) -> Leave {
+        if !self.state.is_open {
+            self.state.is_open = true;
+            self.state.endpoint.open(&mut self.outbox);
+            self.encode_outbox();
+        }
+        let mut active = self.driver.now();
+        loop {
+            match self.turn() {
+                Step::Leave(leave) => return self.end(leave),
+                Step::Again => {
+                    active = self.driver.now();
+                    time::yield_now();
+                }
+                Step::Idle => {
+                    if let Some(leave) = self.rest(&mut active) {
+                        return leave;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does all there is to do just now.
+    fn turn(&mut self) -> Step {
+        let flags = self.driver.take_flags();
+        let now = self.driver.now();
+        if flags.intersects(Flags::SHUTDOWN) {
+            self.close(now, Some(CloseCode::Away), "the server shuts down", Closed::Shutdown);
+        }
+        loop {
+            let moved = self.encode_queue();
+            if !self.flush() {
+                return Step::Leave(Leave::Drop);
+            }
+            if !moved {
+                break;
+            }
+        }
+        if let Some(step) = self.keep_time(now) {
+            return step;
+        }
+        match self.read_messages() {
+            Ok(step) => step,
+            Err(violation) => {
+                let why = Closed::ProtocolError(violation.code.clone());
+                self.close(self.driver.now(), Some(violation.code), violation.reason, why);
+                // Its bytes can't be told apart any more.
+                if let Some(closing) = &mut self.state.closing {
+                    closing.agreed = true;
+                }
+                Step::Again
+            }
+        }
+    }
+
+    fn close(&mut self, now: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
+        self.state.begin_closing(now, self.close_timeout, code, reason, why);
+    }
+
+    /// Moves what others sent into the output, as far as there is room. Whether there was anything.
+    fn encode_queue(&mut self) -> bool {
+        let limit = self.driver.link.poller.front.options.max_unsent_bytes;
+        let mut moved = false;
+        while self.state.closing.is_none() && self.state.unwritten() < limit {
+            let Some(message) = self.driver.link.pop_message() else { break };
+            encode_message(&mut self.state.output, &message);
+            moved = true;
+        }
+        moved
+    }
+
+    fn encode_outbox(&mut self) {
+        while let Some(message) = self.outbox.pop() {
+            if self.state.closing.is_none() {
+                encode_message(&mut self.state.output, &message);
+            }
+        }
+    }
+
+    /// Writes what it can. `false`: the client is gone.
+    fn flush(&mut self) -> bool {
+        let state = &mut *self.state;
+        if state.unwritten() == 0 {
+            return true;
+        }
+        let Ok(written) =
+            self.driver.readiness.write(&self.driver.link.socket, &state.output[state.written..], &[])
+        else {
+            return false;
+        };
+        state.written += written;
+        if state.unwritten() == 0 {
+            state.written = 0;
+            state.stalled_since = NEVER;
+            state.output.clear();
+            if state.output.capacity() > 4 * BATCH_BYTES {
+                state.output = Vec::new();
+            }
+        } else if written > 0 || state.stalled_since == NEVER {
+            state.stalled_since = self.driver.now();
+        }
+        true
+    }
+
+    /// Sees to everything that depends on the time.
+    fn keep_time(&mut self, now: u64) -> Option<Step> {
+        let options = &self.driver.link.poller.front.options;
+        let stall = millis(options.write_stall);
+        let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
+        if self.state.stalled_since.saturating_add(stall) <= now {
+            self.state
+                .closing
+                .get_or_insert(Closing { why: Closed::WriteStall, due: now, agreed: false })
+                .why = Closed::WriteStall;
+            return Some(Step::Leave(Leave::Drop));
+        }
+        if let Some(closing) = &self.state.closing {
+            let all_written = self.state.unwritten() == 0;
+            if closing.agreed && all_written || closing.due <= now {
+                return Some(Step::Leave(if all_written { Leave::Close } else { Leave::Drop }));
+            }
+            return None;
+        }
+        let silent = now.saturating_sub(self.state.heard);
+        if silent >= idle {
+            self.close(now, Some(CloseCode::Away), "silent for too long", Closed::IdleTimeout);
+            return Some(Step::Again);
+        }
+        if silent >= ping_after && !self.state.pinged {
+            self.state.pinged = true;
+            encode_ping(&mut self.state.output);
+            return Some(Step::Again);
+        }
+        if self.endpoint_deadline().is_some_and(|deadline| deadline <= now) {
+            let flow = self.state.endpoint.on_deadline(Instant::now(), &mut self.held, &mut self.outbox);
+            self.after_call(flow);
+            return Some(Step::Again);
+        }
+        None
+    }
+
+    fn endpoint_deadline(&self) -> Option<u64> {
+        let deadline = self.state.endpoint.next_deadline(&self.held)?;
+        Some(self.driver.link.poller.millis_of(deadline))
+    }
+
+    fn after_call(&mut self, flow: Flow) {
+        self.encode_outbox();
+        if let Flow::Close(code, reason) = flow {
+            let now = self.driver.now();
+            self.close(now, Some(code.clone()), &reason, Closed::ByEndpoint(code));
+        }
+    }
+
+    /// Reads and handles messages until there are no more, or it is others' turn.
+    fn read_messages(&mut self) -> Result<Step, Violation> {
+        let limit = self.driver.link.poller.front.options.max_unsent_bytes;
+        let mut handled = 0;
+        loop {
+            if self.state.closing.as_ref().is_some_and(|closing| closing.agreed) {
+                return Ok(if self.state.unwritten() == 0 { Step::Again } else { Step::Idle });
+            }
+            if self.state.unwritten() >= limit {
+                // The client has to read first. When it does there is an edge.
+                return Ok(Step::Idle);
+            }
+            if handled >= MESSAGES_IN_A_ROW {
+                return Ok(if self.flush() { Step::Again } else { Step::Leave(Leave::Drop) });
+            }
+            let mut rest = &self.state.input[self.state.decoded..];
+            let before = rest.len();
+            let found = self.state.decoder.decode(&mut rest)?;
+            self.state.decoded += before - rest.len();
+            match found {
+                Some(incoming) => {
+                    handled += 1;
+                    self.handle(incoming);
+                    // What works for its answer is worth sending at once; mere echoes go together.
+                    let at_once = self.state.endpoint.must_stay(&self.held);
+                    if (at_once || self.state.unwritten() >= BATCH_BYTES) && !self.flush() {
+                        return Ok(Step::Leave(Leave::Drop));
+                    }
+                }
+                None => {
+                    if !self.flush() {
+                        return Ok(Step::Leave(Leave::Drop));
+                    }
+                    if let Some(step) = self.read_more() {
+                        return Ok(step);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads once into an empty buffer; `None`: there is something.
+    fn read_more(&mut self) -> Option<Step> {
+        self.state.decoded = 0;
+        self.state.input.clear();
+        self.driver.take_socket_flags();
+        if !self.driver.readiness.may_read() {
+            self.give_input_back();
+            return Some(if self.driver.readiness.is_broken() {
+                Step::Leave(Leave::Drop)
+            } else {
+                Step::Idle
+            });
+        }
+        if self.state.input.capacity() == 0 {
+            self.state.input = self.driver.link.poller.buffers.take();
+        }
+        match self.driver.read(&mut self.state.input) {
+            Ok(ReadOutcome::Bytes(_)) => {
+                self.state.heard = self.driver.now();
+                self.state.pinged = false;
+                None
+            }
+            Ok(ReadOutcome::Nothing) => {
+                self.give_input_back();
+                Some(Step::Idle)
+            }
+            Ok(ReadOutcome::End) | Err(_) => Some(Step::Leave(Leave::Drop)),
+        }
+    }
+
+    fn give_input_back(&mut self) {
+        self.driver.link.poller.buffers.give(std::mem::take(&mut self.state.input));
+    }
+
+    fn handle(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Message(message) if self.state.closing.is_none() => {
+                let flow = self.state.endpoint.message(message, &mut self.held, &mut self.outbox);
+                self.after_call(flow);
+            }
+            Incoming::Ping(payload) if self.state.closing.is_none() => {
+                encode_pong(&mut self.state.output, &payload)
+            }
+            Incoming::Close(code) => {
+                let now = self.driver.now();
+                self.close(now, code.clone(), "", Closed::ByPeer(code));
+                if let Some(closing) = &mut self.state.closing {
+                    closing.agreed = true;
+                }
+            }
+            Incoming::Message(_) | Incoming::Ping(_) | Incoming::Pong => {}
+        }
+    }
+
+    /// There is nothing to do: waits, or says that the connection can park.
+    fn rest(&mut self, active: &mut u64) -> Option<Leave> {
+        let options = &self.driver.link.poller.front.options;
+        let (linger, stall) = (millis(options.linger), millis(options.write_stall));
+        let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
+        let limit = options.max_unsent_bytes;
+        let now = self.driver.now();
+        let mut deadline = self.state.stalled_since.saturating_add(stall);
+        match &self.state.closing {
+            Some(closing) => deadline = deadline.min(closing.due),
+            None => {
+                let quiet = if self.state.pinged { idle } else { ping_after.min(idle) };
+                deadline = deadline.min(self.state.heard + quiet);
+                if let Some(wanted) = self.endpoint_deadline() {
+                    // One that an endpoint leaves in the past must not keep the coroutine spinning.
+                    deadline = deadline.min(wanted.max(now + TICK_MS));
+                }
+            }
+        }
+        let mut interest =
+            Flags::READ | Flags::READ_CLOSED | Flags::BROKEN | Flags::QUEUE | Flags::SHUTDOWN | Flags::TIMER;
+        if self.state.unwritten() > 0 {
+            interest = interest | Flags::WRITE;
+        }
+        if self.state.unwritten() >= limit {
+            interest = interest.without(Flags::READ | Flags::READ_CLOSED | Flags::QUEUE);
+        }
+        let must_stay = self.state.unwritten() > 0
+            || self.state.closing.is_some()
+            || !self.state.input.is_empty()
+            || self.state.endpoint.must_stay(&self.held);
+        let lingers_until = active.saturating_add(linger);
+        if must_stay {
+            self.driver.wait(interest, deadline);
+        } else if now < lingers_until {
+            self.driver.wait(interest, deadline.min(lingers_until));
+        } else {
+            self.driver.link.set_deadline(deadline);
+            if self.state.output.capacity() > SMALL_OUTPUT {
+                self.state.output = Vec::new();
+            }
+            return Some(Leave::Park);
+        }
+        if self.driver.link.state.take(Flags::TIMER) == Flags::NONE {
+            *active = self.driver.now();
+        }
+        None
+    }
+
+    /// Tells the endpoint how it ended.
+    fn end(self, leave: Leave) -> Leave {
+        let Session { driver, state, held, .. } = self;
+        drop(held);
+        driver.link.close_queue();
+        let why = state.closing.take().map_or(Closed::Gone, |closing| closing.why);
+        state.endpoint.closed(why);
+        driver.link.poller.buffers.give(std::mem::take(&mut state.input));
+        leave
+    }
+}
