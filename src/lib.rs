@@ -11,5 +11,5 @@ pub mod net;
 pub mod observe;
 pub mod protocol;
 pub mod runtime;
-// pub mod server;
+pub mod server;
 pub mod session;

@@ -8,6 +8,7 @@ mod front;
 mod handle;
 pub mod http;
 mod listener;
+pub mod mini;
 mod options;
 mod poller;
 mod websocket;

@@ -12,7 +12,7 @@ use signal_hook::iterator::Signals;
 use super::app::{AudioApp, State};
 use super::error::RETRY_AFTER;
 use crate::config::{Loaded, ServerConfig};
-use crate::net::mini::MiniServer;
+use crate::net::mini::{MiniOptions, MiniServer};
 use crate::net::{Front, NetOptions};
 use crate::observe::{Health, RequestCounts};
 use crate::runtime::watchdog::{Watchdog, WatchdogOptions};
@@ -106,7 +106,13 @@ impl Server {
             config,
         });
         let app = AudioApp(Arc::clone(&state));
-        let operations = MiniServer::start(state.config.ops, app.clone()).map_err(listen_error("ops", state.config.ops))?;
+        // The operations listener has the same routes, so its requests have limits too.
+        let ops_options = MiniOptions::default().watchdog(
+            watchdog.clone(),
+            state.config.request_soft_limit,
+            state.config.request_hard_limit,
+        );
+        let operations = MiniServer::start(state.config.ops, app.clone(), ops_options).map_err(listen_error("ops", state.config.ops))?;
         let front = Front::start(listener, app, net_options(&state.config), watchdog)
             .map_err(listen_error("listen", state.config.listen))?;
         let _ = state.front.set(front);
@@ -124,7 +130,7 @@ impl Server {
 
     /// Where the operations listener is.
     pub fn ops_addr(&self) -> SocketAddr {
-        self.operations.addr()
+        self.operations.local_addr()
     }
 
     /// Refuses new connections, closes WebSockets with 1001, lets requests end, at most for the drain
