@@ -76,7 +76,8 @@ fn a_spinning_request_is_named_and_readiness_turns_false_until_it_ends() {
     let mut spinning = connect(server.addr);
     write!(spinning, "GET /chaos/spin?ms=3000 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     // The operations listener may be on the stalled worker; it answers there when the spinning is over.
-    let unready = (0..300).find_map(|_| {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut ask = || {
         let mut stream = std::net::TcpStream::connect(server.ops).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         write!(stream, "GET /ready HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
@@ -84,8 +85,13 @@ fn a_spinning_request_is_named_and_readiness_turns_false_until_it_ends() {
         let read = std::io::Read::read(&mut stream, &mut one).ok()?;
         let text = String::from_utf8_lossy(&one[..read]).into_owned();
         text.contains("503").then_some(text)
-    });
-    let unready = unready.expect("readiness turned false");
+    };
+    let unready = loop {
+        assert!(Instant::now() < deadline, "readiness did not turn false");
+        if let Some(text) = ask() {
+            break text;
+        }
+    };
     assert!(unready.contains("worker"), "{unready}");
     // It could not be interrupted, and was past its limit when it ended.
     assert!([200, 504].contains(&Answer::read(&mut spinning).status));

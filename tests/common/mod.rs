@@ -1,4 +1,5 @@
 //! What the whole-program tests share: a server on port 0, a blocking WebSocket client, a plain HTTP one.
+#![allow(unreachable_pub, reason = "a module of every test binary")]
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
