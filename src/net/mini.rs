@@ -23,11 +23,11 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use may::coroutine;
 use may_minihttp::{HttpService, HttpServiceFactory};
@@ -37,7 +37,7 @@ use rustix::net::{bind, getsockname, socket, sockopt, AddressFamily, SocketType}
 use super::http::{Headers, Method, Request, Response, Version};
 use super::Handler;
 use crate::runtime::watchdog::{Finding, Watchdog, Work};
-use crate::runtime::{self, Canceller, Ended};
+use crate::runtime::{self, time, Ended};
 
 /// The headers that may_minihttp has room for in a response.
 const MAX_RESPONSE_HEADERS: usize = 16;
@@ -47,6 +47,9 @@ const MAX_HEADER_LINES: usize = 512;
 
 /// The longest header line that is kept, in bytes.
 const MAX_HEADER_LINE: usize = 256;
+
+/// How long [`MiniServer::stop`] waits at most.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a [`MiniServer`] treats requests.
 #[derive(Clone, Debug)]
@@ -101,7 +104,8 @@ impl MiniServer {
     pub fn start(addr: SocketAddr, handler: impl Handler, options: MiniOptions) -> io::Result<MiniServer> {
         runtime::start(Default::default());
         let reserved = ReservedAddr::reserve(addr)?;
-        let shared = Arc::new(Shared { handler: Box::new(handler), options, stopped: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { handler: Box::new(handler), options, stopped: AtomicBool::new(false) });
         let acceptor = Factory(Arc::clone(&shared)).start(reserved.addr)?;
         Ok(MiniServer { addr: reserved.addr, acceptor, shared })
     }
@@ -111,13 +115,17 @@ impl MiniServer {
         self.addr
     }
 
-    /// Closes the listening socket and waits for that; requests in progress end as usual. The connections that
+    /// Closes the listening socket and waits for that, but not long when a stalled worker keeps it; requests in progress end as usual. The connections that
     /// are open are told at their next request (503) to go; nothing reads from one that sends none.
     pub fn stop(self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-        Canceller::of(&self.acceptor).cancel();
-        // It ends by the cancel, which is what was wanted.
-        let _ = self.acceptor.join();
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        // The acceptor can't be cancelled while it waits for its socket; one more connection lets it look at the mark.
+        if may::net::TcpStream::connect(reachable(self.addr)).is_ok() {
+            let deadline = Instant::now() + STOP_LIMIT;
+            while !self.acceptor.is_done() && Instant::now() < deadline {
+                time::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }
 
@@ -157,12 +165,25 @@ impl ReservedAddr {
     }
 }
 
+/// An address to connect to for a listener at `addr`: one at all addresses of the machine is at the loopback too.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr
+}
+
 struct Factory(Arc<Shared>);
 
 impl HttpServiceFactory for Factory {
     type Service = Connection;
 
     fn new_service(&self, _: usize) -> Connection {
+        if self.0.stopped.load(Ordering::SeqCst) {
+            end_coroutine("the server has stopped");
+        }
         Connection { shared: Arc::clone(&self.0), closing: false }
     }
 }
@@ -181,7 +202,7 @@ impl HttpService for Connection {
         response: &mut may_minihttp::Response<'_>,
     ) -> io::Result<()> {
         if self.closing {
-            close_connection();
+            end_coroutine("the connection is closed");
         }
         let answer = match self.read(request) {
             Ok(request) => {
@@ -213,7 +234,10 @@ impl Connection {
         let length = body_length(request.headers())?;
         if length > shared.options.max_body {
             let most = shared.options.max_body;
-            return Err(Response::text(413, format!("the body has {length} bytes, at most {most} are taken\n")));
+            return Err(Response::text(
+                413,
+                format!("the body has {length} bytes, at most {most} are taken\n"),
+            ));
         }
         let version = if request.version() == 0 { Version::Http10 } else { Version::Http11 };
         let mut headers = Headers::new();
@@ -226,7 +250,7 @@ impl Connection {
         let mut body = vec![0; length];
         // Nobody waits for an answer who left before the end of the request.
         if request.body().read_exact(&mut body).is_err() {
-            close_connection();
+            end_coroutine("the connection is closed");
         }
         Ok(read.with_body(body))
     }
@@ -257,18 +281,22 @@ impl Connection {
     }
 }
 
-/// Ends the connection's coroutine, and with it the connection. may_minihttp knows no other way. No panic is
-/// reported, for it is none.
-fn close_connection() -> ! {
-    panic::resume_unwind(Box::new("the connection is closed"))
+/// Ends the coroutine of a connection, or of the acceptor, and with it its socket. may_minihttp knows no other way.
+/// No panic is reported, for it is none.
+fn end_coroutine(why: &'static str) -> ! {
+    panic::resume_unwind(Box::new(why))
 }
 
 /// How long the body is. may_minihttp panics at a length that is none, and takes the parts of a chunked body for
 /// requests, so both are refused before it looks.
 fn body_length(headers: &[httparse::Header<'_>]) -> Result<usize, Response> {
-    let named = |name: &'static str| headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    let named =
+        |name: &'static str| headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
     if named("transfer-encoding").next().is_some() {
-        return Err(Response::text(501, "a body needs a Content-Length here; Transfer-Encoding is not supported\n"));
+        return Err(Response::text(
+            501,
+            "a body needs a Content-Length here; Transfer-Encoding is not supported\n",
+        ));
     }
     let mut lengths = named("content-length").map(|header| parse_length(header.value));
     let Some(first) = lengths.next() else { return Ok(0) };

@@ -193,11 +193,6 @@ impl<T> fmt::Debug for JoinHandle<T> {
 pub struct Canceller(Coroutine);
 
 impl Canceller {
-    /// For a coroutine that something else started with `may`.
-    pub fn of<T>(handle: &coroutine::JoinHandle<T>) -> Self {
-        Self(handle.coroutine().clone())
-    }
-
     /// Cancels. Of no effect on a coroutine that has ended.
     pub fn cancel(&self) {
         // SAFETY: see the module's documentation.

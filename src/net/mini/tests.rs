@@ -2,7 +2,6 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 
 use super::*;
-use crate::runtime::time;
 use crate::runtime::watchdog::WatchdogOptions;
 
 const PATIENCE: Duration = Duration::from_secs(20);
