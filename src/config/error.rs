@@ -28,6 +28,23 @@ impl fmt::Display for Source {
     }
 }
 
+/// A setting with its value and where that came from.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The setting's name, as in the file.
+    pub setting: &'static str,
+    /// Its value.
+    pub value: String,
+    /// Where the value came from.
+    pub origin: Source,
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (from {})", self.setting, self.value, self.origin)
+    }
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -44,20 +61,12 @@ pub enum ConfigError {
         accepted: String,
     },
     /// Two settings don't go together.
-    #[error("{setting}: {value} (from {origin}) does not go with {other}: {other_value} (from {other_origin}); {rule}")]
+    #[error("{first} does not go with {second}; {rule}")]
     Conflict {
-        /// The first setting's name.
-        setting: &'static str,
-        /// Where its value came from.
-        origin: Source,
-        /// Its value.
-        value: String,
-        /// The second setting's name.
-        other: &'static str,
-        /// Where that one's value came from.
-        other_origin: Source,
-        /// That one's value.
-        other_value: String,
+        /// The first setting.
+        first: Box<Chosen>,
+        /// The second one.
+        second: Box<Chosen>,
         /// What must be the case.
         rule: &'static str,
     },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::error::{ConfigError, Source};
+use super::error::{Chosen, ConfigError, Source};
 use super::machine::Machine;
 use super::settings::{ServerConfig, Setting, SETTINGS};
 
@@ -229,15 +229,13 @@ impl Loading {
         ];
         match rules.into_iter().find(|(.., holds, _)| !holds) {
             None => Ok(()),
-            Some((setting, other, _, rule)) => Err(ConfigError::Conflict {
-                setting,
-                origin: self.origin(setting).clone(),
-                value: self.show(setting),
-                other,
-                other_origin: self.origin(other).clone(),
-                other_value: self.show(other),
-                rule,
-            }),
+            Some((first, second, _, rule)) => {
+                let chosen = |setting| {
+                    let origin = self.origin(setting).clone();
+                    Box::new(Chosen { setting, value: self.show(setting), origin })
+                };
+                Err(ConfigError::Conflict { first: chosen(first), second: chosen(second), rule })
+            }
         }
     }
 

@@ -17,7 +17,7 @@ mod machine;
 mod settings;
 mod value;
 
-pub use error::{ConfigError, Source};
+pub use error::{Chosen, ConfigError, Source};
 pub use load::{flags, load, Given, Loaded, CONFIG_FLAG};
 pub use machine::Machine;
 pub use settings::ServerConfig;
