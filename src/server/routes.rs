@@ -19,9 +19,6 @@ const DEFAULT_SLEEP_MS: u64 = 1_000;
 /// What a route's request may take beyond what it says itself: the wait for a sandbox, above all.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// An uploaded recording may take so many times as long as another request: it may be ten minutes long.
-const PROCESS_FACTOR: u32 = 10;
-
 pub(super) fn respond(state: &State, request: Request) -> Response {
     route(state, request).unwrap_or_else(Response::from)
 }
@@ -75,8 +72,8 @@ pub(super) fn limits(config: &ServerConfig, _: &Method, path: &str) -> RouteLimi
         "/process" => RouteLimits {
             name: "/process",
             max_body: config.max_body.as_usize(),
-            soft: PROCESS_FACTOR * config.request_soft_limit,
-            hard: PROCESS_FACTOR * config.request_hard_limit,
+            soft: config.process_limit / 2,
+            hard: config.process_limit,
         },
         _ if path.starts_with("/chaos/") => RouteLimits { name: "/chaos", ..small },
         _ => RouteLimits { name: "other", ..small },
