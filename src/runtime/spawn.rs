@@ -103,7 +103,7 @@ impl Spawn {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        start::start(start::RuntimeOptions::default());
+        start::ensure_started();
         let id = CoroutineId::mint();
         let context = self.context;
         let body = move || {

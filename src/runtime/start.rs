@@ -69,6 +69,14 @@ pub fn start(options: RuntimeOptions) -> &'static Runtime {
     })
 }
 
+/// Starts the workers with the defaults where nobody did before. Asking the machine for its cores reads files, so
+/// a spawn must not do it while the runtime runs.
+pub(super) fn ensure_started() {
+    if RUNTIME.get().is_none() {
+        start(RuntimeOptions::default());
+    }
+}
+
 /// Tells every worker thread its number. A coroutine is sent to each, and none lets go of its thread before
 /// all have one, so each thread gets exactly one number even where `may` was built to steal work.
 fn enlist_workers(workers: usize) {
