@@ -20,3 +20,6 @@ pub use handle::{ConnectionHandle, SendError};
 pub use http::{Headers, Method, Request, Response, Version};
 pub use listener::listen;
 pub use options::NetOptions;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Slow, silent and too many clients; starting and stopping.
+
+use super::*;
+
+fn quick() -> NetOptions {
+    NetOptions::default().close_timeout(Duration::from_millis(300))
+}
+
+#[test]
+fn a_head_that_trickles_in_is_cut_off_with_408() {
+    let server = Server::start(quick().head_timeout(Duration::from_millis(300)));
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: ");
+    let mut sender = client.stream.try_clone().unwrap();
+    let trickling = std::thread::spawn(move || {
+        // However lively it is: the whole head has its time, not each byte.
+        while sender.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    assert_eq!(client.answer().status, 408);
+    server.wait_until("the end", |status| status.connections == 0);
+    drop(client);
+    trickling.join().unwrap();
+}
+
+#[test]
+fn a_trickling_head_holds_no_coroutine() {
+    let server = Server::start(quick());
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHo");
+    server.wait_until("the parking", |status| status.connections == 1 && status.driven == 0);
+    client.send("st: a\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+}
+
+#[test]
+fn a_body_that_trickles_in_is_cut_off_with_408() {
+    let options = quick().head_timeout(Duration::from_millis(300)).min_body_rate(100_000);
+    let server = Server::start(options);
+    for framing in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
+        let mut client = server.connect();
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
+        client.send("1");
+        assert_eq!(client.answer().status, 408, "{framing}");
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn a_silent_connection_is_closed() {
+    let server = Server::start(
+        quick().head_timeout(Duration::from_millis(300)).keep_alive(Duration::from_millis(300)),
+    );
+    let mut never_spoke = server.connect();
+    let mut spoke_once = server.connect();
+    assert_eq!(spoke_once.get("/").status, 200);
+    assert!(never_spoke.is_closed());
+    assert!(spoke_once.is_closed());
+    server.wait_until("the end", |status| status.connections == 0);
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_cut_off() {
+    let server = Server::start(quick().write_stall(Duration::from_millis(300)));
+    let mut client = server.connect();
+    client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.wait_until("the request", |status| status.requests == 1);
+    server.wait_until("the end", |status| status.connections == 0);
+}
+
+#[test]
+fn one_connection_too_many_gets_503_and_the_others_live_on() {
+    let server = Server::start(quick().max_connections(2));
+    let (mut first, mut second) = (server.connect(), server.connect());
+    assert_eq!(first.get("/").status, 200);
+    assert_eq!(second.get("/").status, 200);
+    let mut third = server.connect();
+    let refused = third.get("/");
+    assert_eq!((refused.status, &*refused.headers["retry-after"]), (503, "1"));
+    assert!(third.is_closed());
+    assert_eq!(first.get("/").status, 200);
+    drop(second);
+    server.wait_until("a free place", |status| status.connections == 1);
+    assert_eq!(server.connect().get("/").status, 200);
+}
+
+#[test]
+fn idle_connections_have_no_coroutine_and_wake_when_they_speak() {
+    let server = Server::start(quick());
+    let mut clients: Vec<Client> = (0..300).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/").status, 200);
+    }
+    server.wait_until("the parking", |status| status.connections == 300 && status.driven == 0);
+    for client in &mut clients {
+        assert_eq!(client.get("/").status, 200);
+    }
+}
+
+#[test]
+fn a_shutdown_answers_what_is_in_flight_closes_the_idle_and_refuses_the_new() {
+    let server = Server::start(quick());
+    let mut idle = server.connect();
+    assert_eq!(idle.get("/").status, 200);
+    let mut busy = server.connect();
+    busy.send("GET /sleep?ms=300 HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.wait_until("the request", |status| status.requests == 2);
+    let front = server.front.clone();
+    let stopping = std::thread::spawn(move || front.shutdown(Instant::now() + PATIENCE));
+    assert!(idle.is_closed());
+    let answer = busy.answer();
+    assert_eq!((&answer.body[..], &*answer.headers["connection"]), (&b"slept\n"[..], "close"));
+    assert!(busy.is_closed());
+    drop((idle, busy));
+    assert!(stopping.join().unwrap(), "all ended in order");
+    assert!(TcpStream::connect(server.address()).is_err());
+}
+
+#[test]
+fn a_shutdown_ends_at_its_deadline_whatever_is_in_flight() {
+    let server = Server::start(quick());
+    let mut busy = server.connect();
+    busy.send("GET /sleep?ms=3600000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.wait_until("the request", |status| status.requests == 1);
+    assert!(!server.front.shutdown(Instant::now() + Duration::from_millis(100)));
+    assert!(busy.is_closed());
+    assert_eq!(server.front.connections(), 0);
+}

@@ -1,0 +1,332 @@
+//! The front over real sockets.
+
+mod http;
+mod lifecycle;
+mod socket;
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{mpsc, Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::{ClientRequestBuilder, WebSocket};
+
+use super::{
+    App, CloseCode, Closed, ConnectionHandle, Endpoint, Flow, Front, FrontHandle, Handler, Message, Method,
+    NetOptions, Outbox, Request, Response, RouteLimits,
+};
+use crate::runtime::time;
+use crate::runtime::watchdog::{Watchdog, WatchdogOptions};
+
+/// A test that waits longer than this for something has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the application tells the test.
+#[derive(Clone)]
+struct Told {
+    handles: Arc<Mutex<Vec<ConnectionHandle>>>,
+    events: mpsc::Sender<Event>,
+    finished: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Event {
+    RequestDropped,
+    Deadline,
+    HeldDropped,
+    Closed(Closed),
+}
+
+struct TestApp {
+    told: Told,
+}
+
+/// Tells when the request it belongs to is gone.
+struct Guard(mpsc::Sender<Event>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.send(Event::RequestDropped);
+    }
+}
+
+impl Handler for TestApp {
+    fn respond(&self, request: Request) -> Response {
+        match request.path() {
+            "/" => Response::text(200, "hello\n"),
+            "/echo" | "/small" => Response::bytes(200, "application/octet-stream", request.into_body()),
+            "/target" => Response::text(200, request.target().to_owned()),
+            "/peer" => Response::text(200, request.peer().map_or(String::new(), |peer| peer.to_string())),
+            "/panic" => panic!("a test's own panic"),
+            "/overflow" => Response::text(200, overflow(0).to_string()),
+            "/big" => Response::bytes(200, "application/octet-stream", vec![b'x'; 64 << 20]),
+            "/sleep" => {
+                let millis = request.query_value("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);
+                time::sleep(Duration::from_millis(millis));
+                self.told.finished.fetch_add(1, Ordering::SeqCst);
+                Response::text(200, "slept\n")
+            }
+            "/hang" => {
+                let _guard = Guard(self.told.events.clone());
+                time::sleep(Duration::from_secs(3_600));
+                Response::text(200, "never")
+            }
+            _ => Response::text(404, "not here\n"),
+        }
+    }
+}
+
+/// Uses up the stack, in frames large enough that the guard page is hit before the lowest word is.
+#[inline(never)]
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn overflow(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 200]);
+    overflow(depth + 1) + frame[(depth % 200) as usize]
+}
+
+impl App for TestApp {
+    type Socket = TestSocket;
+
+    fn upgrade(&self, request: &Request) -> Result<TestSocket, Response> {
+        let kind = match request.path() {
+            "/echo" => Kind::Echo,
+            "/hold" => Kind::Hold,
+            "/deadline" => Kind::Deadline(Some(Instant::now() + Duration::from_millis(300))),
+            "/flood" => Kind::Flood,
+            _ => return Err(Response::text(404, "no WebSocket here\n")),
+        };
+        Ok(TestSocket { kind, told: self.told.clone() })
+    }
+
+    fn route_limits(&self, _method: &Method, path: &str) -> RouteLimits {
+        let hard = if path == "/hang" { Duration::from_millis(200) } else { PATIENCE };
+        let max_body = if path == "/small" { 10 } else { 16 << 20 };
+        RouteLimits { name: "test", max_body, soft: hard, hard }
+    }
+}
+
+struct TestSocket {
+    kind: Kind,
+    told: Told,
+}
+
+enum Kind {
+    Echo,
+    /// Holds something from the message "hold" to the message "let go".
+    Hold,
+    Deadline(Option<Instant>),
+    /// Answers every message with a megabyte.
+    Flood,
+}
+
+/// Not `Send`, like a lease.
+#[derive(Default)]
+struct Held(Option<std::rc::Rc<Guarded>>);
+
+struct Guarded(mpsc::Sender<Event>);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.send(Event::HeldDropped);
+    }
+}
+
+impl Endpoint for TestSocket {
+    type Held = Held;
+
+    fn max_message(&self) -> usize {
+        16 << 20
+    }
+
+    fn open(&mut self, out: &mut Outbox) {
+        self.told.handles.lock().extend(out.handle().cloned());
+    }
+
+    fn message(&mut self, message: Message, held: &mut Held, out: &mut Outbox) -> Flow {
+        match (&self.kind, &message) {
+            (_, Message::Text(text)) if &**text == "panic" => panic!("a test's own panic"),
+            (_, Message::Text(text)) if &**text == "close" => {
+                return Flow::close(CloseCode::Policy, "as asked")
+            }
+            (Kind::Hold, Message::Text(text)) if &**text == "hold" => {
+                held.0 = Some(std::rc::Rc::new(Guarded(self.told.events.clone())));
+            }
+            (Kind::Hold, Message::Text(text)) if &**text == "let go" => held.0 = None,
+            (Kind::Flood, _) => return self.flood(out),
+            _ => {}
+        }
+        out.send(message);
+        Flow::Continue
+    }
+
+    fn must_stay(&self, held: &Held) -> bool {
+        held.0.is_some()
+    }
+
+    fn next_deadline(&self, _held: &Held) -> Option<Instant> {
+        match self.kind {
+            Kind::Deadline(deadline) => deadline,
+            _ => None,
+        }
+    }
+
+    fn on_deadline(&mut self, now: Instant, _held: &mut Held, out: &mut Outbox) -> Flow {
+        if let Kind::Deadline(deadline) = &mut self.kind {
+            assert!(deadline.take().is_some_and(|deadline| deadline <= now));
+        }
+        let _ = self.told.events.send(Event::Deadline);
+        out.text("time is up");
+        Flow::Continue
+    }
+
+    fn closed(&mut self, why: Closed) {
+        let _ = self.told.events.send(Event::Closed(why));
+    }
+}
+
+impl TestSocket {
+    fn flood(&self, out: &mut Outbox) -> Flow {
+        out.binary(vec![0; 1 << 20]);
+        Flow::Continue
+    }
+}
+
+/// A front on a port of its own, shut down when it goes.
+struct Server {
+    front: FrontHandle,
+    events: mpsc::Receiver<Event>,
+    told: Told,
+}
+
+impl Server {
+    fn start(options: NetOptions) -> Server {
+        let (sender, events) = mpsc::channel();
+        let told = Told { handles: Arc::default(), events: sender, finished: Arc::default() };
+        let listener = Front::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let front = Front::start(listener, TestApp { told: told.clone() }, options, watchdog()).unwrap();
+        Server { front, events, told }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.front.local_addr()
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client { stream, unread: Vec::new() }
+    }
+
+    fn socket(&self, path: &str) -> WebSocket<TcpStream> {
+        let client = self.connect();
+        let uri = format!("ws://{}{path}", self.address()).parse().unwrap();
+        let config = WebSocketConfig::default().max_frame_size(None);
+        let request = ClientRequestBuilder::new(uri);
+        tungstenite::client::client_with_config(request, client.stream, Some(config)).unwrap().0
+    }
+
+    fn next_event(&self) -> Event {
+        self.events.recv_timeout(PATIENCE).expect("an event")
+    }
+
+    /// Waits until `condition` holds of the front's figures.
+    fn wait_until(&self, what: &str, condition: impl Fn(&super::FrontStatus) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(&self.front.status()) {
+            assert!(Instant::now() < deadline, "{what} never came: {:?}", self.front.status());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.front.shutdown(Instant::now());
+    }
+}
+
+/// One watchdog for all tests: it is a thread.
+fn watchdog() -> Watchdog {
+    static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
+    let options = WatchdogOptions::default().period(Duration::from_millis(10));
+    WATCHDOG.get_or_init(|| Watchdog::start(options)).clone()
+}
+
+/// A plain HTTP client that sends what it is told, byte by byte if need be.
+struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: HashMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Client {
+    fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Answer {
+        self.answer_to(true)
+    }
+
+    /// Reads one answer; `has_body` is false for one to HEAD.
+    fn answer_to(&mut self, has_body: bool) -> Answer {
+        let head_end = loop {
+            if let Some(at) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            assert!(
+                self.read_some() > 0,
+                "the connection ended: {:?}",
+                String::from_utf8_lossy(&self.unread)
+            );
+        };
+        let head = String::from_utf8(self.unread.drain(..head_end).collect()).unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers: HashMap<String, String> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = Vec::new();
+        if has_body {
+            while self.unread.len() < length {
+                assert!(self.read_some() > 0, "the connection ended in a body");
+            }
+            body = self.unread.drain(..length).collect();
+        }
+        Answer { status, headers, body }
+    }
+
+    fn read_some(&mut self) -> usize {
+        let mut buffer = [0; 64 * 1024];
+        let length = self.stream.read(&mut buffer).expect("an answer in time");
+        self.unread.extend_from_slice(&buffer[..length]);
+        length
+    }
+
+    /// Whether the server has ended the connection, in order or not, after what was read.
+    fn is_closed(&mut self) -> bool {
+        assert!(self.unread.is_empty(), "{:?}", String::from_utf8_lossy(&self.unread));
+        match self.stream.read(&mut [0; 100]) {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}

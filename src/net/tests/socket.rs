@@ -1,0 +1,368 @@
+//! WebSockets as a client sees them.
+
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::Frame;
+use tungstenite::{Error, Message as Client};
+
+use super::*;
+
+type Socket = WebSocket<TcpStream>;
+
+/// Reads until the server's close frame, and tells its code.
+fn close_code(socket: &mut Socket) -> Option<CloseCode> {
+    loop {
+        match socket.read() {
+            Ok(Client::Close(close)) => return close.map(|close| close.code),
+            Ok(_) => {}
+            Err(error) => panic!("no close frame: {error}"),
+        }
+    }
+}
+
+fn echo(socket: &mut Socket, text: &str) {
+    socket.send(Client::text(text)).unwrap();
+    loop {
+        match socket.read().unwrap() {
+            Client::Text(answer) => break assert_eq!(&*answer, text),
+            Client::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn messages_of_any_size_and_kind_come_back() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/echo");
+    for size in [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 16 << 20] {
+        let message = Client::binary((0..size).map(|at| (at % 253) as u8).collect::<Vec<u8>>());
+        socket.send(message.clone()).unwrap();
+        assert!(socket.read().unwrap() == message, "{size} bytes");
+    }
+    echo(&mut socket, "h\u{e9}llo");
+    socket.close(None).unwrap();
+    assert_eq!(close_code(&mut socket), None);
+    assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+    assert_eq!(server.next_event(), Event::Closed(Closed::ByPeer(None)));
+    server.wait_until("the end", |status| status.connections == 0);
+}
+
+#[test]
+fn many_messages_in_one_go_come_back_in_order() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/echo");
+    for number in 0..5_000 {
+        socket.write(Client::text(number.to_string())).unwrap();
+    }
+    socket.flush().unwrap();
+    for number in 0..5_000 {
+        assert_eq!(socket.read().unwrap(), Client::text(number.to_string()));
+    }
+}
+
+#[test]
+fn fragments_come_back_as_one_message_and_pings_in_between_are_answered() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/echo");
+    socket.send(Client::Frame(Frame::message("frag", OpCode::Data(Data::Text), false))).unwrap();
+    socket.send(Client::Ping("are you there".into())).unwrap();
+    socket.send(Client::Frame(Frame::message("ments", OpCode::Data(Data::Continue), true))).unwrap();
+    assert_eq!(socket.read().unwrap(), Client::Pong("are you there".into()));
+    assert_eq!(socket.read().unwrap(), Client::text("fragments"));
+}
+
+#[test]
+fn a_message_that_comes_with_the_handshake_is_not_lost() {
+    let server = Server::start(NetOptions::default());
+    let mut client = server.connect();
+    let mut wire = b"GET /echo HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        .to_vec();
+    wire.extend([0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+    client.send(wire);
+    assert_eq!(client.answer().status, 101);
+    while client.unread.len() < 4 {
+        assert!(client.read_some() > 0);
+    }
+    assert_eq!(client.unread, [0x81, 2, b'h', b'i']);
+}
+
+#[test]
+fn an_upgrade_that_is_refused_is_answered_and_the_connection_stays_http() {
+    let server = Server::start(NetOptions::default());
+    let mut client = server.connect();
+    let upgrade = |path: &str, version: u8| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: {version}\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+    };
+    client.send(upgrade("/nowhere", 13));
+    assert_eq!(client.answer().status, 404);
+    client.send(upgrade("/echo", 8));
+    let old = client.answer();
+    assert_eq!((old.status, &*old.headers["sec-websocket-version"]), (426, "13"));
+    assert_eq!(client.get("/").status, 200);
+}
+
+#[test]
+fn a_client_that_breaks_the_protocol_is_told_how() {
+    let server = Server::start(NetOptions::default());
+    for (bytes, code) in [
+        (&[0x81, 0x02, b'h', b'i'][..], CloseCode::Protocol),
+        (&[0x81, 0x81, 0, 0, 0, 0, 0xFF], CloseCode::Invalid),
+        (&[0x82, 0xFF, 0, 0, 0, 0, 0x10, 0, 0, 0, 1, 2, 3, 4], CloseCode::Size),
+    ] {
+        let mut socket = server.socket("/echo");
+        echo(&mut socket, "before");
+        socket.get_mut().write_all(bytes).unwrap();
+        assert_eq!(close_code(&mut socket), Some(code.clone()));
+        assert_eq!(server.next_event(), Event::Closed(Closed::ProtocolError(code)));
+    }
+}
+
+#[test]
+fn an_endpoint_closes_with_its_code_and_one_that_panics_with_1011() {
+    let server = Server::start(NetOptions::default());
+    let mut bystander = server.socket("/echo");
+    let mut socket = server.socket("/echo");
+    socket.send(Client::text("close")).unwrap();
+    assert_eq!(close_code(&mut socket), Some(CloseCode::Policy));
+    assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+    assert_eq!(server.next_event(), Event::Closed(Closed::ByEndpoint(CloseCode::Policy)));
+    let mut socket = server.socket("/echo");
+    socket.send(Client::text("panic")).unwrap();
+    assert_eq!(close_code(&mut socket), Some(CloseCode::Error));
+    drop(socket);
+    echo(&mut bystander, "still here");
+    server.wait_until("the end", |status| status.connections == 1);
+}
+
+#[test]
+fn a_parked_connection_gets_what_others_send_it() {
+    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let mut socket = server.socket("/echo");
+    server.wait_until("the parking", |status| status.upgrades == 1 && status.driven == 0);
+    let handle = server.told.handles.lock()[0].clone();
+    for number in 0..100 {
+        handle.send(Message::text(number.to_string())).unwrap();
+        assert_eq!(socket.read().unwrap(), Client::text(number.to_string()));
+    }
+    drop(socket);
+    server.wait_until("the end", |status| status.connections == 0);
+    assert_eq!(handle.send(Message::text("late")), Err(super::super::SendError::Gone));
+}
+
+#[test]
+fn senders_of_all_kinds_lose_nothing_however_often_the_connection_parks() {
+    const EACH: usize = 3_000;
+    let server = Server::start(NetOptions::default().linger(Duration::ZERO).max_queued_messages(64));
+    let mut socket = server.socket("/echo");
+    server.wait_until("the upgrade", |status| status.upgrades == 1 && status.driven == 0);
+    let handle = server.told.handles.lock()[0].clone();
+    let send = |name: &'static str| {
+        let handle = handle.clone();
+        move || {
+            for number in 0..EACH {
+                let message = Message::text(format!("{name} {number}"));
+                while let Err(error) = handle.send(message.clone()) {
+                    assert!(matches!(error, super::super::SendError::QueueFull { .. }), "{error}");
+                    time::yield_now();
+                }
+            }
+        }
+    };
+    let thread = std::thread::spawn(send("thread"));
+    let coroutines = [crate::runtime::spawn(send("one")), crate::runtime::spawn(send("two"))];
+    let mut clients_own = socket.get_ref().try_clone().unwrap();
+    let echoing = std::thread::spawn(move || {
+        for _ in 0..EACH {
+            clients_own.write_all(&[0x81, 0x81, 0, 0, 0, 0, b'e']).unwrap();
+        }
+    });
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for _ in 0..4 * EACH {
+        let Client::Text(text) = socket.read().unwrap() else { panic!("a text") };
+        match text.split_once(' ') {
+            Some((name, number)) => {
+                let next = seen.entry(name.to_owned()).or_default();
+                assert_eq!(number.parse(), Ok(*next), "from {name}");
+                *next += 1;
+            }
+            None => *seen.entry("echo".to_owned()).or_default() += 1,
+        }
+    }
+    assert_eq!(seen.values().copied().collect::<Vec<_>>(), [EACH; 4]);
+    thread.join().unwrap();
+    echoing.join().unwrap();
+    for coroutine in coroutines {
+        coroutine.join().unwrap();
+    }
+}
+
+#[test]
+fn a_thousand_idle_sockets_have_no_coroutine_and_all_wake() {
+    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let mut sockets: Vec<Socket> = (0..1_000).map(|_| server.socket("/echo")).collect();
+    server.wait_until("the parking", |status| status.upgrades == 1_000 && status.driven == 0);
+    for round in 0..3 {
+        for socket in &mut sockets {
+            socket.send(Client::text(round.to_string())).unwrap();
+        }
+        for socket in &mut sockets {
+            assert_eq!(socket.read().unwrap(), Client::text(round.to_string()));
+        }
+    }
+    server.wait_until("the parking", |status| status.connections == 1_000 && status.driven == 0);
+}
+
+#[test]
+fn a_lingering_connection_parks_in_the_end() {
+    let server = Server::start(NetOptions::default().linger(Duration::from_millis(50)));
+    let mut socket = server.socket("/echo");
+    echo(&mut socket, "hello");
+    assert_eq!(server.front.status().driven, 1);
+    server.wait_until("the parking", |status| status.driven == 0);
+    echo(&mut socket, "again");
+}
+
+#[test]
+fn a_connection_that_holds_something_keeps_its_coroutine_until_it_lets_go() {
+    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let mut socket = server.socket("/hold");
+    echo(&mut socket, "hold");
+    // Long enough for a lingering one to have parked: other connections come and go meanwhile.
+    for _ in 0..3 {
+        let mut other = server.socket("/echo");
+        echo(&mut other, "x");
+        drop(other);
+        server.wait_until("the other's end", |status| status.connections == 1);
+    }
+    assert_eq!(server.front.status().driven, 1);
+    echo(&mut socket, "let go");
+    let held_dropped =
+        (0..4).map(|_| server.next_event()).filter(|event| *event == Event::HeldDropped).count();
+    assert_eq!(held_dropped, 1);
+    server.wait_until("the parking", |status| status.driven == 0);
+}
+
+#[test]
+fn what_is_held_is_dropped_when_the_client_vanishes() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/hold");
+    echo(&mut socket, "hold");
+    drop(socket);
+    assert_eq!(server.next_event(), Event::HeldDropped);
+    assert_eq!(server.next_event(), Event::Closed(Closed::Gone));
+}
+
+#[test]
+fn an_endpoints_deadline_comes_also_while_it_is_parked() {
+    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let mut socket = server.socket("/deadline");
+    server.wait_until("the parking", |status| status.upgrades == 1 && status.driven == 0);
+    assert_eq!(server.next_event(), Event::Deadline);
+    assert_eq!(socket.read().unwrap(), Client::text("time is up"));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_and_its_queue_stays_bounded() {
+    let options = NetOptions::default().write_stall(Duration::from_millis(300)).max_queued_messages(10);
+    let server = Server::start(options);
+    let mut socket = server.socket("/flood");
+    // Asks for far more than the kernel's buffers take, and reads nothing of it.
+    for _ in 0..100 {
+        socket.send(Client::text("more")).unwrap();
+    }
+    let handle = server.told.handles.lock()[0].clone();
+    let refused = loop {
+        match handle.send(Message::text("one more")) {
+            Ok(()) => time::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(
+            refused,
+            super::super::SendError::QueueFull { queued: 10, limit: 10 } | super::super::SendError::Gone
+        ),
+        "{refused}"
+    );
+    assert_eq!(server.next_event(), Event::Closed(Closed::WriteStall));
+    server.wait_until("the end", |status| status.connections == 0);
+}
+
+#[test]
+fn a_slow_reader_is_waited_for_and_gets_everything() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/flood");
+    for _ in 0..20 {
+        socket.send(Client::text("more")).unwrap();
+    }
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(socket.read().unwrap().len(), 1 << 20);
+    }
+    // Not at the wrong moment put to sleep:
+    socket.send(Client::text("more")).unwrap();
+    assert_eq!(socket.read().unwrap().len(), 1 << 20);
+}
+
+#[test]
+fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_cut_off() {
+    let options = NetOptions::default()
+        .linger(Duration::ZERO)
+        .ping_after(Duration::from_millis(200))
+        .socket_idle(Duration::from_millis(1_000))
+        .close_timeout(Duration::from_millis(300));
+    let server = Server::start(options);
+    let mut silent = server.socket("/echo");
+    let mut answers = server.socket("/echo");
+    let until = Instant::now() + Duration::from_millis(2_500);
+    let mut pings = 0;
+    while Instant::now() < until {
+        // Reading answers pings.
+        assert_eq!(answers.read().unwrap(), Client::Ping(Default::default()));
+        pings += 1;
+    }
+    assert!(pings >= 3, "{pings}");
+    echo(&mut answers, "still here");
+    assert_eq!(server.next_event(), Event::Closed(Closed::IdleTimeout));
+    assert_eq!(silent.read().unwrap(), Client::Ping(Default::default()));
+    // It finds what happened long ago.
+    assert_eq!(silent.read().map(|message| message.is_close()).ok(), Some(true));
+}
+
+#[test]
+fn a_shutdown_closes_sockets_with_1001_parked_or_not() {
+    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let mut parked = server.socket("/echo");
+    let mut holding = server.socket("/hold");
+    echo(&mut holding, "hold");
+    server.wait_until("the parking", |status| status.upgrades == 2 && status.driven == 1);
+    let front = server.front.clone();
+    let stopping = std::thread::spawn(move || front.shutdown(Instant::now() + PATIENCE));
+    for socket in [&mut parked, &mut holding] {
+        assert_eq!(close_code(socket), Some(CloseCode::Away));
+        // Sends the answer to the close frame.
+        assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+    }
+    assert!(stopping.join().unwrap());
+    let events: Vec<Event> = (0..3).map(|_| server.next_event()).collect();
+    assert_eq!(
+        events.iter().filter(|event| **event == Event::Closed(Closed::Shutdown)).count(),
+        2,
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_client_that_resets_the_connection_is_noticed_while_it_is_parked() {
+    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let socket = server.socket("/echo");
+    server.wait_until("the parking", |status| status.upgrades == 1 && status.driven == 0);
+    rustix::net::sockopt::set_socket_linger(socket.get_ref(), Some(Duration::ZERO)).unwrap();
+    drop(socket);
+    assert_eq!(server.next_event(), Event::Closed(Closed::Gone));
+    server.wait_until("the end", |status| status.connections == 0);
+}
