@@ -277,6 +277,9 @@ impl<A: App> Session<'_, '_, A> {
         let mut handled = 0;
         loop {
             if self.state.closing.as_ref().is_some_and(|closing| closing.agreed) {
+                if !self.flush() {
+                    return Ok(Step::Leave(Leave::Drop));
+                }
                 return Ok(if self.state.unwritten() == 0 { Step::Again } else { Step::Idle });
             }
             if self.state.unwritten() >= limit {

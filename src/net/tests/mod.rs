@@ -230,6 +230,18 @@ impl Server {
         tungstenite::client::client_with_config(request, client.stream, Some(config)).unwrap().0
     }
 
+    /// The handle of the first WebSocket there was, once its endpoint has opened.
+    fn first_handle(&self) -> ConnectionHandle {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(handle) = self.told.handles.lock().first() {
+                break handle.clone();
+            }
+            assert!(Instant::now() < deadline, "no endpoint has opened");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn next_event(&self) -> Event {
         self.events.recv_timeout(PATIENCE).expect("an event")
     }

@@ -88,6 +88,17 @@ fn a_message_that_comes_with_the_handshake_is_not_lost() {
 }
 
 #[test]
+fn the_server_ends_the_connection_as_soon_as_both_have_closed() {
+    let server = Server::start(NetOptions::default().close_timeout(Duration::from_secs(3_600)));
+    let mut socket = server.socket("/echo");
+    // A close frame without waiting for anything else: the server answers it and closes first (RFC 6455, section 7.1.1).
+    socket.get_mut().write_all(&[0x88, 0x80, 0, 0, 0, 0]).unwrap();
+    let mut left = Vec::new();
+    socket.get_mut().read_to_end(&mut left).unwrap();
+    assert_eq!(left, [0x88, 0]);
+}
+
+#[test]
 fn an_upgrade_that_is_refused_is_answered_and_the_connection_stays_http() {
     let server = Server::start(NetOptions::default());
     let mut client = server.connect();
@@ -143,7 +154,7 @@ fn a_parked_connection_gets_what_others_send_it() {
     let server = Server::start(NetOptions::default().linger(Duration::ZERO));
     let mut socket = server.socket("/echo");
     server.wait_until("the parking", |status| status.upgrades == 1 && status.driven == 0);
-    let handle = server.told.handles.lock()[0].clone();
+    let handle = server.first_handle();
     for number in 0..100 {
         handle.send(Message::text(number.to_string())).unwrap();
         assert_eq!(socket.read().unwrap(), Client::text(number.to_string()));
@@ -159,7 +170,7 @@ fn senders_of_all_kinds_lose_nothing_however_often_the_connection_parks() {
     let server = Server::start(NetOptions::default().linger(Duration::ZERO).max_queued_messages(64));
     let mut socket = server.socket("/echo");
     server.wait_until("the upgrade", |status| status.upgrades == 1 && status.driven == 0);
-    let handle = server.told.handles.lock()[0].clone();
+    let handle = server.first_handle();
     let send = |name: &'static str| {
         let handle = handle.clone();
         move || {
@@ -274,7 +285,7 @@ fn a_client_that_does_not_read_is_cut_off_and_its_queue_stays_bounded() {
     for _ in 0..100 {
         socket.send(Client::text("more")).unwrap();
     }
-    let handle = server.told.handles.lock()[0].clone();
+    let handle = server.first_handle();
     let refused = loop {
         match handle.send(Message::text("one more")) {
             Ok(()) => time::yield_now(),
