@@ -72,6 +72,7 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
     let options = &driver.link.poller.front.options;
     let limits = HeadLimits { max_bytes: options.max_head_bytes, max_target: options.max_target_bytes };
     let mut unparsed = !state.input.is_empty();
+    let mut active = driver.now();
     loop {
         if unparsed {
             match parse_head(&state.input, limits) {
@@ -80,6 +81,7 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
                     state.head_due = NEVER;
                     match serve(driver, state, head) {
                         Next::Request => {
+                            active = driver.now();
                             unparsed = !state.input.is_empty();
                             continue;
                         }
@@ -96,7 +98,10 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
         }
         match read_more(driver, state) {
             Ok(true) => unparsed = true,
-            Ok(false) => return rest(driver, state),
+            Ok(false) => match rest(driver, state, active) {
+                Some(leave) => return leave,
+                None => unparsed = false,
+            },
             Err(leave) => return leave,
         }
     }
@@ -128,12 +133,12 @@ fn read_more<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket
     }
 }
 
-/// There is nothing to read.
-fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Leave {
+/// There is nothing to read: leave, or `None` after something has happened. `active` is when there last was a request.
+fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, active: u64) -> Option<Leave> {
     let front = &driver.link.poller.front;
     let now = driver.now();
     if driver.readiness.is_broken() {
-        return Leave::Drop;
+        return Some(Leave::Drop);
     }
     let input = std::mem::take(&mut state.input);
     if !input.is_empty() {
@@ -141,25 +146,32 @@ fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) ->
         state.input = input.as_slice().into();
         driver.link.poller.buffers.give(input);
         if now >= state.head_due {
-            return reject(driver, Rejection::new(408, "the request's head took too long"));
+            return Some(reject(driver, Rejection::new(408, "the request's head took too long")));
         }
+        driver.link.state.take(Flags::TIMER | Flags::QUEUE | Flags::SHUTDOWN);
         driver.link.set_deadline(state.head_due);
-        return Leave::Park;
+        return Some(Leave::Park);
     }
     driver.link.poller.buffers.give(input);
     // In this order: the flag is set before the signal.
-    driver.link.state.take(Flags::SHUTDOWN | Flags::QUEUE | Flags::TIMER);
+    driver.link.state.take(Flags::TIMER | Flags::QUEUE | Flags::SHUTDOWN);
     if front.closing.load(Ordering::Acquire) {
-        return Leave::Close;
+        return Some(Leave::Close);
     }
     if state.idle_due == NEVER {
         state.idle_due = now + millis(front.options.keep_alive);
     }
     if now >= state.idle_due {
-        return Leave::Close;
+        return Some(Leave::Close);
+    }
+    let lingers_until = active + millis(front.options.linger);
+    if now < lingers_until {
+        let interest = Flags::READ | Flags::READ_CLOSED | Flags::BROKEN | Flags::SHUTDOWN;
+        driver.wait(interest, lingers_until.min(state.idle_due));
+        return None;
     }
     driver.link.set_deadline(state.idle_due);
-    Leave::Park
+    Some(Leave::Park)
 }
 
 /// Reads the rest of one request, has it answered, and sends the answer.

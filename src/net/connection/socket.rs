@@ -161,7 +161,7 @@ impl<A: App> Session<'_, '_, A> {
         match self.read_messages() {
             Ok(step) => step,
             Err(violation) => {
-                let why = Closed::ProtocolError(violation.code.clone());
+                let why = Closed::ProtocolError(violation.code);
                 self.close(self.driver.now(), Some(violation.code), violation.reason, why);
                 // Its bytes can't be told apart any more.
                 if let Some(closing) = &mut self.state.closing {
@@ -267,7 +267,7 @@ impl<A: App> Session<'_, '_, A> {
         self.encode_outbox();
         if let Flow::Close(code, reason) = flow {
             let now = self.driver.now();
-            self.close(now, Some(code.clone()), &reason, Closed::ByEndpoint(code));
+            self.close(now, Some(code), &reason, Closed::ByEndpoint(code));
         }
     }
 
@@ -360,7 +360,7 @@ impl<A: App> Session<'_, '_, A> {
             }
             Incoming::Close(code) => {
                 let now = self.driver.now();
-                self.close(now, code.clone(), "", Closed::ByPeer(code));
+                self.close(now, code, "", Closed::ByPeer(code));
                 if let Some(closing) = &mut self.state.closing {
                     closing.agreed = true;
                 }

@@ -127,7 +127,7 @@ fn a_client_that_breaks_the_protocol_is_told_how() {
         let mut socket = server.socket("/echo");
         echo(&mut socket, "before");
         socket.get_mut().write_all(bytes).unwrap();
-        assert_eq!(close_code(&mut socket), Some(code.clone()));
+        assert_eq!(close_code(&mut socket), Some(code));
         assert_eq!(server.next_event(), Event::Closed(Closed::ProtocolError(code)));
     }
 }
