@@ -19,7 +19,7 @@ impl Stamp {
 ///
 /// The kernel's coarse clock is a copy of the monotonic clock ([`Instant`]'s) from its last tick, so a stamp
 /// lies at most one tick behind the true time, never ahead.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     start: Instant,
     coarse_start_nanos: u64,

@@ -151,7 +151,7 @@ impl<S: Sandbox> Pool<S> {
     /// Gives `slot`, which counts as leased, to the current coroutine.
     #[inline]
     fn hand_out(&self, mut slot: Box<Slot<S>>, worker: Option<WorkerId>, home: Option<usize>) -> Lease<S> {
-        let clock = &self.shared().clock;
+        let clock = self.shared().clock;
         let since = clock.now();
         // It goes home to where it was last used; a plain thread leaves it where it was.
         let home = home.unwrap_or(slot.home);
@@ -160,14 +160,14 @@ impl<S: Sandbox> Pool<S> {
             let id = slot.lend(Holder { coroutine: local.id(), worker, since });
             (id, local.tickets.put(slot))
         });
-        Lease::new(id, ticket, home, clock.instant(since))
+        Lease::new(id, ticket, home, since, clock)
     }
 
     /// The worker that runs the caller, and its shard.
     #[inline]
     fn here(&self) -> (Option<WorkerId>, Option<usize>) {
         let worker = WorkerId::current();
-        (worker, worker.map(|worker| worker.index() % self.shared().shards.count()))
+        (worker, worker.map(|worker| self.shared().shards.of_worker(worker.index())))
     }
 
     /// The pool at this moment.

@@ -32,6 +32,7 @@ impl Upkeep {
     pub(super) fn maintain<S: Sandbox>(&self, shared: &Arc<Shared<S>>, now: Instant) {
         let Some(mut reported) = self.reported.try_lock() else { return };
         let now = shared.clock.stamp(now);
+        shared.note_upkeep(now);
         give_up_idle(shared, now);
         build_ahead(shared);
         report_leaks(shared, now, &mut reported);
@@ -60,7 +61,7 @@ fn give_up_idle<S: Sandbox>(shared: &Shared<S>, now: Stamp) {
             return;
         }
         let mut slot = shared.take_idle(turn % shared.shards.count(), Stage::Resetting);
-        if slot.is_worn(now) {
+        if slot.is_old(now) {
             slot.fate = Fate::Worn;
         } else if spare > 0 && slot.is_spare(now) {
             spare -= 1;

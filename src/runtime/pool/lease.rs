@@ -4,8 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Instant;
 
+use super::clock::{Clock, Stamp};
 use super::registry::LeaseId;
 use super::slot::{Fate, Slot};
+use super::tickets::{self, Ticket};
 use super::Sandbox;
 use crate::runtime::{deep_stack, local};
 
@@ -35,13 +37,14 @@ pub struct Lease<S: Sandbox> {
     /// The number of the ticket in the coroutine's local storage.
     ticket: usize,
     home: usize,
-    since: Instant,
+    since: Stamp,
+    clock: Clock,
     _of_one_coroutine: PhantomData<(*const (), fn(S))>,
 }
 
 impl<S: Sandbox> Lease<S> {
-    pub(super) fn new(id: LeaseId, ticket: usize, home: usize, since: Instant) -> Self {
-        Self { id, ticket, home, since, _of_one_coroutine: PhantomData }
+    pub(super) fn new(id: LeaseId, ticket: usize, home: usize, since: Stamp, clock: Clock) -> Self {
+        Self { id, ticket, home, since, clock, _of_one_coroutine: PhantomData }
     }
 
     /// Runs `f` in the sandbox. `f` may yield; nobody else gets at the sandbox meanwhile.
@@ -55,9 +58,8 @@ impl<S: Sandbox> Lease<S> {
     /// thread-local, say), where its sandbox is not.
     pub fn enter<R>(&mut self, f: impl FnOnce(&mut S) -> R) -> R {
         local::with(|local| {
-            let mut ticket = local.tickets.borrow(self.ticket);
-            let slot = ticket.as_mut().and_then(|ticket| ticket.downcast_mut::<Slot<S>>());
-            match slot.filter(|slot| slot.is_lent_as(self.id)) {
+            let mut cell = local.tickets.cell(self.ticket);
+            match cell.as_mut().and_then(|cell| self.slot_in(cell)) {
                 Some(slot) => slot.enter(f),
                 None => panic!("lease {} is not a lease of this coroutine", self.id),
             }
@@ -73,12 +75,9 @@ impl<S: Sandbox> Lease<S> {
     /// Gives the sandbox up for good: it is dropped, and replaced by a new one.
     pub fn discard(self) {
         local::with(|local| {
-            if let Some(slot) =
-                local.tickets.borrow(self.ticket).as_mut().and_then(|ticket| ticket.downcast_mut::<Slot<S>>())
-            {
-                if slot.is_lent_as(self.id) {
-                    slot.fate = Fate::Discarded;
-                }
+            let mut cell = local.tickets.cell(self.ticket);
+            if let Some(slot) = cell.as_mut().and_then(|cell| self.slot_in(cell)) {
+                slot.fate = Fate::Discarded;
             }
         });
     }
@@ -95,21 +94,31 @@ impl<S: Sandbox> Lease<S> {
 
     /// When it was checked out, to the tick of the system's coarse clock (a few milliseconds early at most).
     pub fn since(&self) -> Instant {
-        self.since
+        self.clock.instant(self.since)
+    }
+
+    /// What lies in `cell`, if it is this lease's.
+    #[inline]
+    fn slot_in<'a>(&self, cell: &'a mut Option<Ticket>) -> Option<&'a mut Slot<S>> {
+        tickets::as_mut::<Slot<S>>(cell).filter(|slot| slot.is_lent_as(self.id))
     }
 }
 
 impl<S: Sandbox> Drop for Lease<S> {
     fn drop(&mut self) {
         let recycled = local::with(|local| {
-            let mut ticket = local.tickets.borrow(self.ticket)?;
-            let slot = ticket.downcast_mut::<Slot<S>>().filter(|slot| slot.is_lent_as(self.id))?;
+            let mut cell = local.tickets.cell(self.ticket)?;
+            let slot = self.slot_in(&mut cell)?;
             // Cleaned while it still lies in the ticket: should this stack overflow here, it is not lost.
             let clean = !matches!(slot.fate, Fate::Discarded) && slot.clean();
-            drop(ticket);
-            let slot = local.tickets.take(self.ticket)?.downcast::<Slot<S>>().ok()?;
+            let ticket = cell.take()?;
+            drop(cell);
             // One that is not clean is dropped here, and gives up its place.
-            clean.then_some(slot)
+            if clean {
+                ticket.downcast::<Slot<S>>().ok()
+            } else {
+                None
+            }
         });
         if let Some(slot) = recycled {
             // Once it is idle its own reference is somebody else's.

@@ -23,6 +23,17 @@ impl<T> Shards<T> {
         self.queues.len()
     }
 
+    /// The queue of the `worker`th worker.
+    #[inline]
+    pub(super) fn of_worker(&self, worker: usize) -> usize {
+        // As a rule there is one for each, and no division to wait for.
+        if worker < self.queues.len() {
+            worker
+        } else {
+            worker % self.queues.len()
+        }
+    }
+
     /// Puts `item` into queue `home`.
     #[inline]
     pub(super) fn push(&self, home: usize, item: T) {

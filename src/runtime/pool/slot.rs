@@ -31,6 +31,7 @@ pub(super) struct Slot<S: Sandbox> {
     poisoned: bool,
     uses: u64,
     built: Stamp,
+    /// When it came home, roughly.
     idle_since: Stamp,
     /// The turn of its lease, while it is lent.
     turn: Option<u64>,
@@ -117,21 +118,27 @@ impl<S: Sandbox> Slot<S> {
             self.fate = Fate::ResetFailed(error);
             return false;
         }
-        let now = self.shared.clock.now();
+        let roughly_now = self.shared.roughly_now();
         self.uses += 1;
-        self.end_turn(now);
-        if self.is_worn(now) {
+        self.end_turn(roughly_now);
+        if self.is_worn() {
             self.fate = Fate::Worn;
             return false;
         }
-        self.idle_since = now;
+        self.idle_since = roughly_now;
         true
     }
 
-    pub(super) fn is_worn(&self, now: Stamp) -> bool {
+    /// Whether it was lent often or long enough.
+    #[inline]
+    fn is_worn(&self) -> bool {
         let options = &self.shared.options;
         options.max_uses.is_some_and(|most| self.uses >= most)
-            || options.max_lifetime.is_some_and(|most| now.since(self.built) >= most)
+            || (options.max_lifetime.is_some() && self.is_old(self.shared.clock.now()))
+    }
+
+    pub(super) fn is_old(&self, now: Stamp) -> bool {
+        self.shared.options.max_lifetime.is_some_and(|most| now.since(self.built) >= most)
     }
 
     pub(super) fn is_spare(&self, now: Stamp) -> bool {
@@ -168,7 +175,7 @@ impl<S: Sandbox> Drop for Slot<S> {
                 );
             }));
         }
-        self.end_turn(self.shared.clock.now());
+        self.end_turn(self.shared.roughly_now());
         self.shared.place_is_free(self.place, self.stage, &self.fate);
     }
 }

@@ -44,23 +44,21 @@ impl Tickets {
         }
     }
 
-    /// Borrows what lies in cell `number`; `None` when it is empty or borrowed, or there is no such cell.
-    pub(super) fn borrow(&self, number: usize) -> Option<RefMut<'_, Ticket>> {
+    /// Borrows cell `number`; `None` when it is borrowed already, or there is no such cell.
+    #[inline]
+    pub(super) fn cell(&self, number: usize) -> Option<RefMut<'_, Option<Ticket>>> {
         let mut cell = &self.first;
         for _ in 0..number {
             cell = cell.next.get()?;
         }
-        RefMut::filter_map(cell.ticket.try_borrow_mut().ok()?, Option::as_mut).ok()
+        cell.ticket.try_borrow_mut().ok()
     }
+}
 
-    /// Takes what lies in cell `number`.
-    pub(super) fn take(&self, number: usize) -> Option<Ticket> {
-        let mut cell = &self.first;
-        for _ in 0..number {
-            cell = cell.next.get()?;
-        }
-        cell.ticket.try_borrow_mut().ok()?.take()
-    }
+/// What lies in a cell, if it is a `T`.
+#[inline]
+pub(super) fn as_mut<T: Any>(cell: &mut Option<Ticket>) -> Option<&mut T> {
+    cell.as_mut()?.downcast_mut()
 }
 
 impl Drop for Tickets {

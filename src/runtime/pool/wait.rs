@@ -13,7 +13,7 @@ use super::error::CheckoutError;
 use super::line::Waiter;
 use super::shared::{Grant, Joined, Shared};
 use super::slot::Slot;
-use super::Sandbox;
+use super::{tickets, Sandbox};
 use crate::runtime::{deep_stack, local, time, WorkerId};
 
 /// What a checkout came to.
@@ -92,7 +92,7 @@ fn wait<S: Sandbox>(shared: &Arc<Shared<S>>, timeout: Duration) -> Result<Outcom
 #[inline(never)]
 fn build<S: Sandbox>(shared: &Arc<Shared<S>>) -> Result<Box<Slot<S>>, CheckoutError> {
     let claim = ClaimTicket::put(shared, Held::Place);
-    let home = WorkerId::current().map_or(0, |worker| worker.index() % shared.shards.count());
+    let home = WorkerId::current().map_or(0, |worker| shared.shards.of_worker(worker.index()));
     match shared.build(home) {
         Ok(mut slot) => {
             claim.release();
@@ -157,12 +157,8 @@ impl<S: Sandbox> ClaimTicket<S> {
     /// The claim has been settled: there is nothing to give back.
     fn release(self) {
         local::with(|local| {
-            if let Some(claim) = local
-                .tickets
-                .borrow(self.ticket)
-                .as_mut()
-                .and_then(|ticket| ticket.downcast_mut::<Claim<S>>())
-            {
+            let mut cell = local.tickets.cell(self.ticket);
+            if let Some(claim) = cell.as_mut().and_then(|cell| tickets::as_mut::<Claim<S>>(cell)) {
                 claim.held = Held::Nothing;
             }
         });
@@ -171,7 +167,8 @@ impl<S: Sandbox> ClaimTicket<S> {
 
 impl<S: Sandbox> Drop for ClaimTicket<S> {
     fn drop(&mut self) {
-        let claim = local::with(|local| local.tickets.take(self.ticket));
+        // Dropped outside of the borrow.
+        let claim = local::with(|local| local.tickets.cell(self.ticket)?.take());
         drop(claim);
     }
 }
