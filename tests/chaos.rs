@@ -77,7 +77,7 @@ fn a_spinning_request_is_named_and_readiness_turns_false_until_it_ends() {
     write!(spinning, "GET /chaos/spin?ms=3000 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
     // The operations listener may be on the stalled worker; it answers there when the spinning is over.
     let deadline = Instant::now() + Duration::from_secs(20);
-    let mut ask = || {
+    let ask = || {
         let mut stream = std::net::TcpStream::connect(server.ops).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         write!(stream, "GET /ready HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();

@@ -96,8 +96,7 @@ fn rms_db(samples: &[f32]) -> f32 {
 fn best_lag(a: &[f32], b: &[f32], most: i64) -> i64 {
     let middle = (a.len() / 3) as i64;
     let span = 64_000.min(a.len() as i64 / 3);
-    let likeness = |lag: i64| -> f32 {
-        (middle..middle + span).map(|at| a[at as usize] * b[(at + lag) as usize]).sum()
-    };
+    let likeness =
+        |lag: i64| -> f32 { (middle..middle + span).map(|at| a[at as usize] * b[(at + lag) as usize]).sum() };
     (-most..=most).max_by(|&x, &y| likeness(x).total_cmp(&likeness(y))).unwrap()
 }

@@ -19,7 +19,14 @@ fn ten_thousand_connections_that_speak_in_turn_are_served_by_two_hundred_sandbox
     let _ = sandpool::config::Machine::prepare();
     let max = SANDBOXES.to_string();
     let server = ServerProcess::start(&[
-        "--pool-max", &max, "--session-idle", "100ms", "--acquire-timeout", "30", "--max-connections", "10100",
+        "--pool-max",
+        &max,
+        "--session-idle",
+        "100ms",
+        "--acquire-timeout",
+        "30",
+        "--max-connections",
+        "10100",
     ]);
     let settings = Settings::default();
     let spoken = packets(&settings, 1, 3);

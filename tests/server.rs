@@ -58,7 +58,10 @@ fn echo_answers_any_method_with_the_body() {
     for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
         let head = format!("{method} /echo HTTP/1.1\r\nHost: test\r\nContent-Type: text/x-test\r\nContent-Length: 5\r\n\r\nhello");
         let answer = request(server.addr, &head);
-        assert_eq!((answer.status, answer.text(), answer.header("content-type")), (200, "hello", Some("text/x-test")));
+        assert_eq!(
+            (answer.status, answer.text(), answer.header("content-type")),
+            (200, "hello", Some("text/x-test"))
+        );
     }
     let mut echo = Client::connect(server.addr, "/echo");
     let large = tungstenite::Message::binary(vec![7; 3 << 20]);
@@ -91,7 +94,8 @@ fn a_session_speaks_the_documented_protocol() {
     let updated = client.command(
         r#"{"command":"config","sample_rate":16000,"channels":2,"intensity":1.5,"bitrate":24000,"complexity":3}"#,
     );
-    let in_force = ["type", "sample_rate", "channels", "intensity", "bitrate", "complexity", "vbr"].map(|name| &updated[name]);
+    let in_force = ["type", "sample_rate", "channels", "intensity", "bitrate", "complexity", "vbr"]
+        .map(|name| &updated[name]);
     assert_eq!(json!(in_force), json!(["config_updated", 16_000, 2, 1.5, 24_000, 3, true]));
     assert_eq!(client.command(r#"{"command":"reset"}"#), json!({ "type": "reset_done" }));
 }
@@ -133,7 +137,8 @@ fn packets_come_back_in_order_as_a_lone_sandbox_would_answer_them() {
 
 #[test]
 fn many_clients_with_settings_of_their_own_never_hear_each_other() {
-    let server = ServerProcess::start(&["--pool-max", "6", "--session-idle", "50ms", "--acquire-timeout", "30"]);
+    let server =
+        ServerProcess::start(&["--pool-max", "6", "--session-idle", "50ms", "--acquire-timeout", "30"]);
     let threads: Vec<_> = (0..24)
         .map(|voice: usize| {
             let addr = server.addr;
@@ -204,7 +209,11 @@ fn a_bad_packet_is_an_error_and_the_session_goes_on() {
     let (mut client, _) = Client::welcome(server.addr);
     for junk in [&b""[..], &[0xff; 3], &[0xff; 400]] {
         let error = client.audio(junk).unwrap_err();
-        assert_eq!((error["type"].as_str(), error["code"].as_str()), (Some("error"), Some("INVALID_PACKET")), "{error}");
+        assert_eq!(
+            (error["type"].as_str(), error["code"].as_str()),
+            (Some("error"), Some("INVALID_PACKET")),
+            "{error}"
+        );
     }
     assert!(client.audio(&packets(&Settings::default(), 1, 1)[0]).is_ok());
 }
@@ -303,8 +312,14 @@ fn a_recording_comes_back_enhanced_in_its_own_format() {
     ] {
         let sent = recording(rate, channels, format, 1.37);
         let answer = post(server.addr, "/process", "", &sent);
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some("audio/wav")), "{:?}", answer.head);
-        let (sent, enhanced) = (Recording::from_wav(&sent).unwrap(), Recording::from_wav(&answer.body).unwrap());
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, Some("audio/wav")),
+            "{:?}",
+            answer.head
+        );
+        let (sent, enhanced) =
+            (Recording::from_wav(&sent).unwrap(), Recording::from_wav(&answer.body).unwrap());
         assert_eq!((enhanced.format, enhanced.frames()), (sent.format, sent.frames()));
         assert_ne!(enhanced.samples, sent.samples);
         assert!(enhanced.rms_dbfs() > sent.rms_dbfs() + 1.0, "soft sound gets louder");

@@ -21,7 +21,9 @@ fn packets() -> Vec<Vec<u8>> {
         let samples: Vec<f32> = (block * BLOCK..(block + 1) * BLOCK)
             .map(|at| {
                 let seconds = at as f32 / 48_000.0;
-                let buzz: f32 = (1..9).map(|k| (seconds * 130.0 * k as f32 * 6.283).sin() / k as f32).sum();
+                let buzz: f32 = (1..9)
+                    .map(|k| (seconds * 130.0 * k as f32 * std::f32::consts::TAU).sin() / k as f32)
+                    .sum();
                 0.2 * buzz * (0.6 + 0.4 * (seconds * 20.0).sin())
             })
             .collect();
@@ -89,7 +91,8 @@ fn sandbox_new() -> AudioSandbox {
 fn a_thousand_operations_through_the_pool(bencher: Bencher<'_, '_>) {
     let packets = std::sync::Arc::new(packets());
     let pool =
-        Pool::new(PoolOptions::default().capacity(8).min_idle(8), || AudioSandbox::new(Settings::default())).unwrap();
+        Pool::new(PoolOptions::default().capacity(8).min_idle(8), || AudioSandbox::new(Settings::default()))
+            .unwrap();
     bencher.counter(ItemsCount::new(1_000_u32)).bench_local(|| {
         let coroutines: Vec<_> = (0..100)
             .map(|number| {

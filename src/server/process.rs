@@ -16,7 +16,8 @@ use sandbox::{AudioSandbox, RawValue, Scratch, Settings, SettingsUpdate};
 use super::app::State;
 use super::error::Refusal;
 use crate::audio_file::{
-    opus_rate_for, OggOpusHead, OggOpusWriter, RateConverter, WavFormat, WavReader, WavWriter, GRANULE_RATE_HZ,
+    opus_rate_for, OggOpusHead, OggOpusWriter, RateConverter, WavFormat, WavReader, WavWriter,
+    GRANULE_RATE_HZ,
 };
 use crate::net::http::{Request, Response};
 use crate::runtime::Lease;
@@ -143,7 +144,7 @@ enum Target<'a> {
     Wav {
         writer: WavWriter<&'a mut Cursor<Vec<u8>>>,
         /// From the rate of Opus back to the recording's own.
-        converter: Option<RateConverter>,
+        converter: Box<RateConverter>,
         converted: Vec<f32>,
         /// Samples that are still to be written: the answer is as long as the recording.
         samples_left: usize,
@@ -171,7 +172,7 @@ impl<'a> Target<'a> {
         if !as_ogg {
             return Ok(Self::Wav {
                 writer: WavWriter::new(out, format).map_err(failed)?,
-                converter: Some(RateConverter::new(opus_rate, format.sample_rate, format.channels)),
+                converter: Box::new(RateConverter::new(opus_rate, format.sample_rate, format.channels)),
                 converted: Vec::new(),
                 samples_left: wav.frames() * usize::from(format.channels),
             });
@@ -202,7 +203,6 @@ impl<'a> Target<'a> {
     fn take(&mut self, block: &[f32], sandbox: &mut AudioSandbox) -> Result<(), Refusal> {
         match self {
             Self::Wav { writer, converter, converted, samples_left } => {
-                let Some(converter) = converter else { return Ok(()) };
                 converter.push(block, converted);
                 write_some(writer, converted, samples_left)
             }
@@ -216,7 +216,7 @@ impl<'a> Target<'a> {
     fn finish(self) -> Result<(), Refusal> {
         match self {
             Self::Wav { mut writer, converter, mut converted, mut samples_left } => {
-                converter.into_iter().for_each(|converter| converter.finish(&mut converted));
+                converter.finish(&mut converted);
                 write_some(&mut writer, &mut converted, &mut samples_left)?;
                 writer.finish().map_err(failed)
             }

@@ -56,7 +56,11 @@ fn route(state: &State, request: Request) -> Result<Response, Refusal> {
 
 /// The limits of the route that `method` and `path` lead to.
 pub(super) fn limits(config: &ServerConfig, _: &Method, path: &str) -> RouteLimits {
-    let usual = RouteLimits { soft: config.request_soft_limit, hard: config.request_hard_limit, ..RouteLimits::default() };
+    let usual = RouteLimits {
+        soft: config.request_soft_limit,
+        hard: config.request_hard_limit,
+        ..RouteLimits::default()
+    };
     let small = RouteLimits { max_body: 64 << 10, ..usual };
     match path {
         "/" | "/status" => RouteLimits { name: "/status", ..small },
@@ -66,7 +70,12 @@ pub(super) fn limits(config: &ServerConfig, _: &Method, path: &str) -> RouteLimi
         "/metrics" => RouteLimits { name: "/metrics", ..small },
         "/sleep" => {
             let longest = MAX_SLEEP + config.acquire_timeout + MARGIN;
-            RouteLimits { name: "/sleep", soft: longest.max(usual.soft), hard: longest.max(usual.hard), ..small }
+            RouteLimits {
+                name: "/sleep",
+                soft: longest.max(usual.soft),
+                hard: longest.max(usual.hard),
+                ..small
+            }
         }
         "/echo" => RouteLimits { name: "/echo", max_body: config.max_body.as_usize(), ..usual },
         "/process" => RouteLimits {
@@ -105,8 +114,11 @@ fn sleep(state: &State, request: &Request) -> Result<Response, Refusal> {
 /// The query's parameter `name` in milliseconds, 0 to `most`.
 pub(super) fn millis(request: &Request, name: &str, default: u64, most: Duration) -> Result<u64, Refusal> {
     let Some(got) = request.query_value(name) else { return Ok(default) };
-    got.parse()
-        .ok()
-        .filter(|&ms| ms <= most.as_millis() as u64)
-        .ok_or_else(|| Refusal::parameter(name, &got, &format!("a whole number of milliseconds from 0 to {}", most.as_millis())))
+    got.parse().ok().filter(|&ms| ms <= most.as_millis() as u64).ok_or_else(|| {
+        Refusal::parameter(
+            name,
+            &got,
+            &format!("a whole number of milliseconds from 0 to {}", most.as_millis()),
+        )
+    })
 }

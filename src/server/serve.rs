@@ -83,7 +83,8 @@ impl Server {
         let listen_error = |setting, addr| move |source| ServeError::Listen { setting, addr, source };
 
         // The ports first: a server that can't have them should say so before it builds anything.
-        let listener = Front::bind(config.listen, &net_options(&config)).map_err(listen_error("listen", config.listen))?;
+        let listener = Front::bind(config.listen, &net_options(&config))
+            .map_err(listen_error("listen", config.listen))?;
         let addr = listener.local_addr().map_err(listen_error("listen", config.listen))?;
 
         let pool = Pool::new(pool_options(&config, workers), || AudioSandbox::new(Settings::default()))?;
@@ -112,7 +113,8 @@ impl Server {
             state.config.request_soft_limit,
             state.config.request_hard_limit,
         );
-        let operations = MiniServer::start(state.config.ops, app.clone(), ops_options).map_err(listen_error("ops", state.config.ops))?;
+        let operations = MiniServer::start(state.config.ops, app.clone(), ops_options)
+            .map_err(listen_error("ops", state.config.ops))?;
         let front = Front::start(listener, app, net_options(&state.config), watchdog)
             .map_err(listen_error("listen", state.config.listen))?;
         let _ = state.front.set(front);

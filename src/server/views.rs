@@ -115,8 +115,12 @@ pub(super) fn metrics(state: &State) -> Response {
 
 fn pool_metrics(page: &mut Exposition, pool: &PoolStatus) {
     page.gauge("sandpool_pool_capacity", "The most sandboxes there can be.", pool.capacity);
-    let states =
-        [("idle", pool.idle), ("leased", pool.leased), ("resetting", pool.resetting), ("building", pool.building)];
+    let states = [
+        ("idle", pool.idle),
+        ("leased", pool.leased),
+        ("resetting", pool.resetting),
+        ("building", pool.building),
+    ];
     page.gauges("sandpool_pool_sandboxes", "Sandboxes, by what becomes of them.", "state", states);
     page.gauge("sandpool_pool_waiting", "Checkouts that wait.", pool.waiting);
     page.counter("sandpool_pool_checkouts_total", "Leases given.", pool.checkouts);
@@ -127,7 +131,8 @@ fn pool_metrics(page: &mut Exposition, pool: &PoolStatus) {
     page.counter("sandpool_pool_rejected_total", "Checkouts turned away from a full line.", pool.rejected);
     page.counter("sandpool_pool_leaked_total", "Leases reported as held too long.", pool.leaked);
     let wait = &pool.wait_time;
-    let quantiles = [("0.5", wait.p50_us), ("0.9", wait.p90_us), ("0.99", wait.p99_us), ("0.999", wait.p999_us)];
+    let quantiles =
+        [("0.5", wait.p50_us), ("0.9", wait.p90_us), ("0.99", wait.p99_us), ("0.999", wait.p999_us)];
     page.gauges(
         "sandpool_pool_wait_microseconds",
         "How long checkouts waited that had to wait.",

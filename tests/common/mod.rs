@@ -32,7 +32,10 @@ impl ServerProcess {
         let mut seen = String::new();
         let mut address_after = |label: &str| loop {
             let mut line = String::new();
-            assert!(stdout.read_line(&mut line).unwrap() > 0, "the server ended before it said {label:?}:\n{seen}");
+            assert!(
+                stdout.read_line(&mut line).unwrap() > 0,
+                "the server ended before it said {label:?}:\n{seen}"
+            );
             seen.push_str(&line);
             if let Some(address) = line.trim().strip_prefix(label) {
                 return address.split_whitespace().next().unwrap().parse().expect("an address");
@@ -122,7 +125,12 @@ impl Answer {
         let mut bytes = Vec::new();
         let mut one = [0];
         while !bytes.ends_with(b"\r\n\r\n") {
-            assert_eq!(stream.read(&mut one).expect("an answer"), 1, "cut off after {:?}", String::from_utf8_lossy(&bytes));
+            assert_eq!(
+                stream.read(&mut one).expect("an answer"),
+                1,
+                "cut off after {:?}",
+                String::from_utf8_lossy(&bytes)
+            );
             bytes.push(one[0]);
         }
         let head = String::from_utf8(bytes).expect("a head is text");
@@ -176,7 +184,8 @@ impl Client {
     }
 
     pub fn connect(addr: SocketAddr, path: &str) -> Self {
-        let (socket, _) = tungstenite::client(format!("ws://{addr}{path}"), connect(addr)).expect("an upgrade");
+        let (socket, _) =
+            tungstenite::client(format!("ws://{addr}{path}"), connect(addr)).expect("an upgrade");
         Self { socket }
     }
 
@@ -223,7 +232,8 @@ pub fn packets(settings: &Settings, voice: usize, count: usize) -> Vec<Vec<u8>> 
             .flat_map(|at| {
                 let seconds = at as f32 / rate as f32;
                 let envelope = 0.55 + 0.45 * (seconds * 19.0).sin();
-                let buzz = (1..8).map(|k| (seconds * pitch * k as f32 * std::f32::consts::TAU).sin() / k as f32);
+                let buzz =
+                    (1..8).map(|k| (seconds * pitch * k as f32 * std::f32::consts::TAU).sin() / k as f32);
                 std::iter::repeat_n(0.3 * envelope * buzz.sum::<f32>(), settings.channel_count())
             })
             .collect();

@@ -39,8 +39,11 @@ pub struct Lease<S: Sandbox> {
     home: usize,
     since: Stamp,
     clock: Clock,
-    _of_one_coroutine: PhantomData<(*const (), fn(S))>,
+    _of_one_coroutine: OfOneCoroutine<S>,
 }
+
+/// Makes what contains it stay in its coroutine: not `Send`, whatever `S` is.
+pub(super) type OfOneCoroutine<S> = PhantomData<(*const (), fn(S))>;
 
 impl<S: Sandbox> Lease<S> {
     pub(super) fn new(id: LeaseId, ticket: usize, home: usize, since: Stamp, clock: Clock) -> Self {

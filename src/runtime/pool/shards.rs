@@ -101,7 +101,9 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..20_000 {
                         let pair = [shards.pop(thread), shards.pop((thread + round) % 4)];
-                        pair.map(|item| shards.push((thread + item + round) % 4, item));
+                        for item in pair {
+                            shards.push((thread + item + round) % 4, item);
+                        }
                     }
                 });
             }

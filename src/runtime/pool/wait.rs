@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::census::{Reservation, Stage};
 use super::error::CheckoutError;
+use super::lease::OfOneCoroutine;
 use super::line::Waiter;
 use super::shared::{Grant, Joined, Shared};
 use super::slot::Slot;
@@ -145,7 +146,7 @@ impl<S: Sandbox> Drop for Claim<S> {
 /// A claim that lies in a ticket of the current coroutine. Dropping this takes it out and drops it.
 struct ClaimTicket<S: Sandbox> {
     ticket: usize,
-    _claim: PhantomData<(*const (), fn(S))>,
+    _claim: OfOneCoroutine<S>,
 }
 
 impl<S: Sandbox> ClaimTicket<S> {
