@@ -121,7 +121,7 @@ settings! {
     /// A sandbox above the minimum that nobody used for so long is given up.
     sandbox_idle: Option<Duration>, "sandbox-idle" "TIME", in SECOND..=DAY,
         default |_| Some(300 * SECOND);
-    /// A lease held for longer than this is reported as a probable leak.
+    /// A lease in whose sandbox nothing was done for so long is reported as a probable leak.
     leak_threshold: Option<Duration>, "leak-threshold" "TIME", in SECOND..=DAY,
         default |_| Some(600 * SECOND);
     /// A client silent for so long gives its sandbox back, and takes a fresh one with its next frame.
@@ -133,7 +133,7 @@ settings! {
         default |machine| machine.max_connections().unwrap_or(usize::MAX).min(10_000);
     /// The most coroutines at a time: requests in flight and connections that are not idle.
     max_coroutines: usize, "max-coroutines" "N", in 16..=10_000_000,
-        default |machine| machine.max_coroutines().unwrap_or(usize::MAX).clamp(16, 30_000);
+        default |machine| machine.max_coroutines().unwrap_or(30_000).max(16);
     /// The longest head of an HTTP request, its request line and all its headers (100 at most) together.
     max_header_bytes: ByteSize, "max-header-bytes" "SIZE", in ByteSize::bytes(256)..=ByteSize::mib(1),
         default |_| ByteSize::kib(16);

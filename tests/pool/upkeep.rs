@@ -114,7 +114,22 @@ fn a_sandbox_is_retired_after_as_many_leases_as_it_may_have() {
 }
 
 #[test]
-fn a_lease_held_too_long_is_reported_once() {
+fn a_lease_that_is_used_is_no_leak_however_long_it_is_held() {
+    let pool = Arc::new(Workshop::default()).pool(quiet(1).leak_threshold(HOUR));
+    let mut lease = pool.checkout().unwrap();
+    let since = pool.leases()[0].since;
+    // Until the coarse clock has gone on.
+    while pool.leases()[0].used <= since {
+        lease.enter(|_| ());
+    }
+    pool.maintain(since + HOUR);
+    assert_eq!(pool.status().leaked, 0);
+    pool.maintain(pool.leases()[0].used + HOUR);
+    assert_eq!(pool.status().leaked, 1);
+}
+
+#[test]
+fn a_lease_unused_for_too_long_is_reported_once() {
     let pool = Arc::new(Workshop::default()).pool(quiet(3).leak_threshold(HOUR));
     let held = pool.checkout().unwrap();
     let now = Instant::now();

@@ -14,7 +14,7 @@ use super::census::Stage;
 use super::clock::Stamp;
 use super::error::BuildError;
 use super::handle::Handle;
-use super::registry::LeaseId;
+use super::registry::{Holder, LeaseId};
 use super::shared::Shared;
 use super::slot::Fate;
 use super::Sandbox;
@@ -115,12 +115,13 @@ pub(super) fn build_one<S: Sandbox>(shared: &Arc<Shared<S>>, home: usize) -> Res
     }
 }
 
-/// Reports each lease once that is held for too long.
+/// Reports each lease once that is held and not used for too long.
 fn report_leaks<S: Sandbox>(shared: &Shared<S>, now: Stamp, reported: &mut HashSet<LeaseId>) {
     let Some(threshold) = shared.options.leak_threshold else { return };
     let mut held = HashSet::new();
     for seen in shared.registry.look() {
-        let Some(holder) = seen.holder.filter(|holder| now.since(holder.since) >= threshold) else {
+        let unused_for = |holder: &Holder| now.since(holder.since.max(seen.used));
+        let Some(holder) = seen.holder.filter(|holder| unused_for(holder) >= threshold) else {
             continue;
         };
         let id = LeaseId { pool: shared.serial, place: seen.place, turn: seen.turn };
@@ -133,7 +134,8 @@ fn report_leaks<S: Sandbox>(shared: &Shared<S>, now: Stamp, reported: &mut HashS
                 coroutine = %holder.coroutine,
                 worker = ?holder.worker,
                 held_for = ?now.since(holder.since),
-                "a lease is held for longer than the leak threshold"
+                unused_for = ?unused_for(&holder),
+                "a lease is held, and nothing was done in its sandbox for longer than the leak threshold"
             );
         }
     }

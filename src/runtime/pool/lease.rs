@@ -39,15 +39,14 @@ pub struct Lease<S: Sandbox> {
     home: usize,
     since: Stamp,
     clock: Clock,
-    _of_one_coroutine: OfOneCoroutine<S>,
+    _sandbox: PhantomData<fn(S)>,
+    /// Neither `Send` nor `Sync`.
+    _of_one_coroutine: PhantomData<*const ()>,
 }
-
-/// Makes what contains it stay in its coroutine: not `Send`, whatever `S` is.
-pub(super) type OfOneCoroutine<S> = PhantomData<(*const (), fn(S))>;
 
 impl<S: Sandbox> Lease<S> {
     pub(super) fn new(id: LeaseId, ticket: usize, home: usize, since: Stamp, clock: Clock) -> Self {
-        Self { id, ticket, home, since, clock, _of_one_coroutine: PhantomData }
+        Self { id, ticket, home, since, clock, _sandbox: PhantomData, _of_one_coroutine: PhantomData }
     }
 
     /// Runs `f` in the sandbox. `f` may yield; nobody else gets at the sandbox meanwhile.

@@ -124,8 +124,8 @@ impl PoolOptions {
         self
     }
 
-    /// A lease held for longer than this is reported once, as a possible leak. Default: 10 minutes. `None`
-    /// reports nothing. It is never taken away: somebody may be at work in it.
+    /// A lease in whose sandbox nothing was begun for longer than this is reported once, as a possible leak. Default:
+    /// 10 minutes. `None` reports nothing. It is never taken away: somebody may be at work in it.
     #[must_use]
     pub fn leak_threshold(mut self, leak_threshold: impl Into<Option<Duration>>) -> Self {
         self.leak_threshold = leak_threshold.into();

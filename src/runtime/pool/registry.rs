@@ -48,6 +48,8 @@ pub struct LeaseRecord {
     pub worker: Option<WorkerId>,
     /// When it was checked out, to the tick of the system's coarse clock.
     pub since: Instant,
+    /// When something last began in its sandbox, or it was checked out; to the same tick.
+    pub used: Instant,
 }
 
 /// What the holder writes down.
@@ -68,6 +70,8 @@ pub(super) struct Seen {
     pub(super) built: Option<Stamp>,
     /// Since when the sandbox has been lent, or not.
     pub(super) since: Stamp,
+    /// When something last began in it; of an earlier lease where that is before `since`.
+    pub(super) used: Stamp,
 }
 
 pub(super) struct Registry {
@@ -78,6 +82,8 @@ pub(super) struct Registry {
 struct Record {
     turn: AtomicU64,
     since: AtomicU64,
+    /// When something last began in the sandbox while it was lent; not part of what `turn` keeps whole.
+    used: AtomicU64,
     coroutine: AtomicU64,
     /// The stamp after which the sandbox was built, [`NEVER`] for none.
     built: AtomicU64,
@@ -92,6 +98,7 @@ impl Registry {
         let record = || Record {
             turn: AtomicU64::new(0),
             since: AtomicU64::new(0),
+            used: AtomicU64::new(0),
             coroutine: AtomicU64::new(0),
             built: AtomicU64::new(NEVER),
             worker: AtomicU32::new(0),
@@ -126,6 +133,12 @@ impl Registry {
         turn + 1
     }
 
+    /// Something begins in the sandbox of `place`, which is lent.
+    #[inline]
+    pub(super) fn used(&self, place: u32, now: Stamp) {
+        self.record(place).used.store(now.0, Ordering::Relaxed);
+    }
+
     /// The lease of `place` is over. Called by the one that held it.
     #[inline]
     pub(super) fn returned(&self, place: u32, now: Stamp) {
@@ -153,7 +166,8 @@ impl Registry {
             .filter_map(|seen| {
                 let Holder { coroutine, worker, since } = seen.holder?;
                 let id = LeaseId { pool, place: seen.place, turn: seen.turn };
-                Some(LeaseRecord { id, coroutine, worker, since: clock.instant(since) })
+                let used = clock.instant(seen.used.max(since));
+                Some(LeaseRecord { id, coroutine, worker, since: clock.instant(since), used })
             })
             .collect()
     }
@@ -170,6 +184,7 @@ impl Record {
         (0..TRIES).find_map(|_| {
             let turn = self.turn.load(Ordering::Acquire);
             let since = Stamp(self.since.load(Ordering::Relaxed));
+            let used = Stamp(self.used.load(Ordering::Relaxed));
             let coroutine = CoroutineId::from_u64(self.coroutine.load(Ordering::Relaxed));
             let worker = self.worker.load(Ordering::Relaxed).checked_sub(1);
             let built = Some(self.built.load(Ordering::Relaxed)).filter(|&built| built != NEVER).map(Stamp);
@@ -178,7 +193,7 @@ impl Record {
             let holder =
                 coroutine.filter(|_| turn % 2 == 1).map(|coroutine| Holder { coroutine, worker, since });
             let whole = self.turn.load(Ordering::Relaxed) == turn;
-            whole.then_some(Seen { place, turn, holder, built, since })
+            whole.then_some(Seen { place, turn, holder, built, since, used })
         })
     }
 }

@@ -95,6 +95,7 @@ impl<S: Sandbox> Slot<S> {
     #[inline]
     pub(super) fn enter<R>(&mut self, f: impl FnOnce(&mut S) -> R) -> R {
         let sandbox = self.sandbox.as_mut().expect("a slot has its sandbox until its drop");
+        self.shared.registry.used(self.place, self.shared.clock.now());
         let poisoned_before = std::mem::replace(&mut self.poisoned, true);
         let result = f(sandbox);
         self.poisoned = poisoned_before;

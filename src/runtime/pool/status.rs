@@ -44,7 +44,7 @@ pub struct PoolStatus {
     pub timed_out: u64,
     /// Checkouts turned away because the line was full.
     pub rejected: u64,
-    /// Leases reported for being held longer than the leak threshold.
+    /// Leases reported for being held and not used for longer than the leak threshold.
     pub leaked: u64,
     /// How long checkouts waited.
     pub wait_time: WaitTime,

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::census::{Reservation, Stage};
 use super::error::CheckoutError;
-use super::lease::OfOneCoroutine;
 use super::line::Waiter;
 use super::shared::{Grant, Joined, Shared};
 use super::slot::Slot;
@@ -146,13 +145,18 @@ impl<S: Sandbox> Drop for Claim<S> {
 /// A claim that lies in a ticket of the current coroutine. Dropping this takes it out and drops it.
 struct ClaimTicket<S: Sandbox> {
     ticket: usize,
-    _claim: OfOneCoroutine<S>,
+    _claim: PhantomData<fn(S)>,
+    _of_one_coroutine: PhantomData<*const ()>,
 }
 
 impl<S: Sandbox> ClaimTicket<S> {
     fn put(shared: &Arc<Shared<S>>, held: Held<S>) -> Self {
         let claim = Box::new(Claim { shared: Arc::clone(shared), held });
-        Self { ticket: local::with(|local| local.tickets.put(claim)), _claim: PhantomData }
+        Self {
+            ticket: local::with(|local| local.tickets.put(claim)),
+            _claim: PhantomData,
+            _of_one_coroutine: PhantomData,
+        }
     }
 
     /// The claim has been settled: there is nothing to give back.
