@@ -3,6 +3,8 @@
 use std::panic;
 use std::sync::{Arc, Barrier, OnceLock};
 
+use may::coroutine;
+
 use super::worker::{self, WorkerId};
 use super::{deep_stack, spawn};
 
@@ -101,7 +103,12 @@ fn install_panic_hook() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !matches!(info.payload().downcast_ref(), Some(generator::Error::Cancel)) {
-            deep_stack::run(|| report(info));
+            // A plain thread has room enough, and may be ending: its thread-locals may be gone.
+            if coroutine::is_coroutine() {
+                deep_stack::run(|| report(info));
+            } else {
+                report(info);
+            }
         }
     }));
 }
