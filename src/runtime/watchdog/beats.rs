@@ -35,7 +35,7 @@ pub enum BeatEvent {
     },
 }
 
-/// The beats of all workers. See the [module's page](self).
+/// The beats of all workers.
 #[derive(Debug)]
 pub struct Beats {
     period: Duration,

@@ -197,7 +197,7 @@ pub struct EntryView {
     pub age: Duration,
 }
 
-/// What runs now, and since when. See the [module's page](self).
+/// What runs now, and since when.
 pub struct Table {
     /// One a worker, in the workers' order, and a last one for coroutines of no worker.
     shards: Box<[Arc<Shard>]>,
