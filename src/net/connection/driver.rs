@@ -79,8 +79,9 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
             Ok(Leave::Drop) => break,
             Err(_) => {
                 // An endpoint, or the application's routing, panicked in this very coroutine.
-                if let Protocol::Socket(state) = &mut body.protocol {
-                    state.fail(&mut driver);
+                match &mut body.protocol {
+                    Protocol::Socket(state) => state.fail(&mut driver),
+                    Protocol::Http(_) => http::fail(&mut driver),
                 }
                 driver.say_goodbye();
                 break;

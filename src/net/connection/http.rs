@@ -284,6 +284,12 @@ fn reject<A: App>(driver: &mut Driver<'_, A>, rejection: Rejection) -> Leave {
     }
 }
 
+/// The application panicked outside of a request's own coroutine: in its routing, or in an upgrade.
+pub(crate) fn fail<A: App>(driver: &mut Driver<'_, A>) {
+    driver.link.poller.front.counters.failed_requests.fetch_add(1, Ordering::Relaxed);
+    send(driver, &Response::text(500, "the request failed\n"), ResponseContext::CLOSING);
+}
+
 fn read_body<A: App>(
     driver: &mut Driver<'_, A>,
     state: &mut HttpState<A::Socket>,

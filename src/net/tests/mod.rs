@@ -97,6 +97,7 @@ impl App for TestApp {
             "/hold" => Kind::Hold,
             "/deadline" => Kind::Deadline(Some(Instant::now() + Duration::from_millis(300))),
             "/flood" => Kind::Flood,
+            "/panic" => panic!("a test's own panic"),
             _ => return Err(Response::text(404, "no WebSocket here\n")),
         };
         Ok(TestSocket { kind, told: self.told.clone() })

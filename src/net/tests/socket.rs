@@ -110,6 +110,10 @@ fn an_upgrade_that_is_refused_is_answered_and_the_connection_stays_http() {
     };
     client.send(upgrade("/nowhere", 13));
     assert_eq!(client.answer().status, 404);
+    let mut unlucky = server.connect();
+    unlucky.send(upgrade("/panic", 13));
+    assert_eq!(unlucky.answer().status, 500);
+    assert!(unlucky.is_closed());
     client.send(upgrade("/echo", 8));
     let old = client.answer();
     assert_eq!((old.status, &*old.headers["sec-websocket-version"]), (426, "13"));
