@@ -199,6 +199,9 @@ impl Loading {
         } else if self.is_default("pool_max") {
             self.config.pool_max = self.config.pool_max.max(self.config.pool_min);
         }
+        if self.is_default("max_connections") {
+            self.config.max_connections = self.config.max_connections.min(self.config.max_coroutines / 2);
+        }
         if self.is_default("request_soft_limit") {
             self.config.request_soft_limit =
                 self.config.request_soft_limit.min(self.config.request_hard_limit);
@@ -224,6 +227,12 @@ impl Loading {
                 "request_hard_limit",
                 config.request_soft_limit <= config.request_hard_limit,
                 "the soft limit must not be above the hard one",
+            ),
+            (
+                "max_connections",
+                "max_coroutines",
+                config.max_connections < config.max_coroutines,
+                "every connection may need a coroutine, and requests need some more",
             ),
             ("ops", "listen", !same_address, "the two listeners need an address each"),
         ];

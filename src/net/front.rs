@@ -30,6 +30,8 @@ pub(crate) struct Counters {
     pub(crate) failed_requests: AtomicU64,
     pub(crate) expired_requests: AtomicU64,
     pub(crate) upgrades: AtomicU64,
+    /// Requests whose coroutine has not ended.
+    pub(crate) in_flight: AtomicU64,
     /// Connections that have a coroutine just now.
     pub(crate) driven: AtomicU64,
 }
@@ -56,6 +58,8 @@ pub struct FrontStatus {
     pub expired_requests: u64,
     /// Connections that became WebSockets.
     pub upgrades: u64,
+    /// HTTP requests whose coroutine has not ended, those among them that were answered with 504 before.
+    pub in_flight: u64,
 }
 
 /// The public front: listens, and starts serving an [`App`].
@@ -177,6 +181,7 @@ impl FrontHandle {
             failed_requests: read(&counters.failed_requests),
             expired_requests: read(&counters.expired_requests),
             upgrades: read(&counters.upgrades),
+            in_flight: read(&counters.in_flight),
         }
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct NetOptions {
     /// Connections at once.
     pub max_connections: usize,
+    /// Requests in flight at once.
+    pub max_requests: usize,
     /// Bytes of a request's head, with its request line.
     pub max_head_bytes: usize,
     /// Bytes of a request's target.
@@ -42,6 +44,7 @@ impl Default for NetOptions {
     fn default() -> NetOptions {
         NetOptions {
             max_connections: 10_000,
+            max_requests: 10_000,
             max_head_bytes: 16 * 1024,
             max_target_bytes: 8 * 1024,
             head_timeout: Duration::from_secs(10),
@@ -64,6 +67,13 @@ impl NetOptions {
     /// descriptor, so `RLIMIT_NOFILE` bounds it.
     pub fn max_connections(mut self, connections: usize) -> NetOptions {
         self.max_connections = connections.max(1);
+        self
+    }
+
+    /// HTTP requests in flight at once; one more is answered with 503. Default 10,000. Each has a coroutine, and its
+    /// connection another one; each coroutine takes two memory mappings, so `vm.max_map_count` bounds it.
+    pub fn max_requests(mut self, requests: usize) -> NetOptions {
+        self.max_requests = requests.max(1);
         self
     }
 

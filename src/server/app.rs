@@ -8,7 +8,9 @@ use super::error::Refusal;
 use super::routes;
 use crate::config::ServerConfig;
 use crate::net::http::{Method, Request, Response};
-use crate::net::{App, Closed, Endpoint, Flow, FrontHandle, Handler, Message, Outbox, RouteLimits};
+use crate::net::{
+    App, Closed, Endpoint, Flow, FrontHandle, FrontStatus, Handler, Message, Outbox, RouteLimits,
+};
 use crate::observe::{Health, RequestCounts, Unready};
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::Pool;
@@ -33,9 +35,9 @@ impl State {
         self.health.unready(self.pool.status().closed, self.watchdog.stalled())
     }
 
-    /// Connections to the public listener.
-    pub(super) fn connections(&self) -> usize {
-        self.front.get().map_or(0, FrontHandle::connections)
+    /// The public listener's figures.
+    pub(super) fn front_status(&self) -> FrontStatus {
+        self.front.get().map(FrontHandle::status).unwrap_or_default()
     }
 }
 

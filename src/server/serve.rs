@@ -196,6 +196,8 @@ fn pool_options(config: &ServerConfig, workers: usize) -> PoolOptions {
 fn net_options(config: &ServerConfig) -> NetOptions {
     NetOptions::default()
         .max_connections(config.max_connections)
+        // A coroutine for every connection at the same time, and for so many requests beside them.
+        .max_requests(config.max_coroutines - config.max_connections)
         .max_head_bytes(config.max_header_bytes.as_usize())
         .head_timeout(config.header_timeout)
         .keep_alive(config.keep_alive)

@@ -4,6 +4,7 @@ use serde_json::{json, Value};
 
 use super::app::State;
 use crate::net::http::Response;
+use crate::net::FrontStatus;
 use crate::observe::{figures, Exposition, CONTENT_TYPE};
 use crate::runtime::{coroutine_count, PoolStatus};
 
@@ -14,7 +15,7 @@ pub(super) fn status(state: &State) -> Response {
         "service": "sandpool",
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": state.started.elapsed().as_secs_f64(),
-        "connections": state.connections(),
+        "connections": state.front_status().connections,
         "pool": {
             "capacity": pool.capacity,
             "size": pool.size,
@@ -49,6 +50,7 @@ pub(super) fn stats(state: &State) -> Response {
                 "coroutine": lease.coroutine.to_string(),
                 "worker": lease.worker.map(|worker| worker.index()),
                 "held_seconds": lease.since.elapsed().as_secs_f64(),
+                "unused_seconds": lease.used.elapsed().as_secs_f64(),
             })
         })
         .collect();
@@ -67,7 +69,7 @@ pub(super) fn stats(state: &State) -> Response {
     let stalled: Vec<usize> = state.watchdog.stalled().iter().map(|stall| stall.worker.index()).collect();
     answer(json!({
         "uptime_seconds": state.started.elapsed().as_secs_f64(),
-        "connections": state.connections(),
+        "connections": state.front_status().connections,
         "worker_concurrency": state.watchdog.worker_concurrency(),
         "stalled_workers": stalled,
         "pool": state.pool.status(),
@@ -97,9 +99,14 @@ pub(super) fn metrics(state: &State) -> Response {
     let mut page = Exposition::new();
     page.gauge("sandpool_uptime_seconds", "Since the server started.", state.started.elapsed().as_secs_f64());
     page.gauge("sandpool_ready", "1 when it should get traffic.", u8::from(state.unready().is_empty()));
-    page.gauge("sandpool_connections", "Connections to the public listener.", state.connections());
+    page.gauge(
+        "sandpool_connections",
+        "Connections to the public listener.",
+        state.front_status().connections,
+    );
     page.gauge("sandpool_coroutines", "Coroutines that have not ended.", coroutine_count());
     figures::requests(&mut page, &state.requests);
+    front_metrics(&mut page, &state.front_status());
     figures::watchdog(&mut page, &state.watchdog);
     pool_metrics(&mut page, &state.pool.status());
     let totals = state.sessions.totals().view();
@@ -111,6 +118,21 @@ pub(super) fn metrics(state: &State) -> Response {
     page.counter("sandpool_processing_seconds_total", "Time spent on packets.", totals.processing_seconds);
     figures::process(&mut page);
     Response::bytes(200, CONTENT_TYPE, page.finish())
+}
+
+fn front_metrics(page: &mut Exposition, front: &FrontStatus) {
+    page.gauge("sandpool_connections_driven", "Connections that have a coroutine just now.", front.driven);
+    page.gauge(
+        "sandpool_http_requests_in_flight",
+        "Requests whose coroutine has not ended.",
+        front.in_flight,
+    );
+    page.counter("sandpool_connections_accepted_total", "Connections accepted.", front.accepted);
+    page.counter("sandpool_connections_refused_total", "Connections over the maximum.", front.refused);
+    page.counter("sandpool_http_rejected_total", "Requests that could not be read.", front.rejected_requests);
+    page.counter("sandpool_http_failed_total", "Requests whose handler failed.", front.failed_requests);
+    page.counter("sandpool_http_expired_total", "Requests past their hard limit.", front.expired_requests);
+    page.counter("sandpool_websockets_total", "Connections that became WebSockets.", front.upgrades);
 }
 
 fn pool_metrics(page: &mut Exposition, pool: &PoolStatus) {

@@ -9,6 +9,7 @@
 //! What comes later than the first outcome is dropped: a request that was answered with 504 may run on until it next
 //! yields, and disturbs nobody.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -32,6 +33,8 @@ pub(crate) enum Outcome {
     Expired,
     /// The client left meanwhile.
     Abandoned,
+    /// It was not begun: too many are in flight.
+    Refused,
 }
 
 struct Call<A: App> {
@@ -83,6 +86,12 @@ impl<A: App> OnExpiry for Call<A> {
 
 /// Runs `request` and waits for its outcome.
 pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLimits) -> Outcome {
+    let front = &driver.link.poller.front;
+    let in_flight = front.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+    if in_flight >= front.options.max_requests as u64 {
+        front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        return Outcome::Refused;
+    }
     let call = Arc::new(Call {
         link: Arc::clone(driver.link),
         state: Mutex::new(State::Running),
@@ -93,6 +102,7 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
     let handle = spawn_here(move || {
         let ending = Arc::clone(&running);
         on_end(move || {
+            ending.link.poller.front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
             drop(ending.watch.lock().take());
             ending.settle(State::Ended);
         });

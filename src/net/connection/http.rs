@@ -194,7 +194,7 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
     let (closing, staying) = (context(false), context(true));
 
     let response = if state.refused {
-        Some(overloaded())
+        Some(overloaded("there are too many connections\n"))
     } else if wants_upgrade(&request) {
         match accept_upgrade(&request).and_then(|accept| Ok((accept, front.app.upgrade(&request)?))) {
             Ok((accept, endpoint)) => {
@@ -242,12 +242,13 @@ fn answer<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLim
             counters.expired_requests.fetch_add(1, Ordering::Relaxed);
             Some(Response::text(504, "the request took too long\n"))
         }
+        Outcome::Refused => Some(overloaded("there are too many requests in flight\n")),
         Outcome::Abandoned => None,
     }
 }
 
-fn overloaded() -> Response {
-    Response::text(503, "there are too many connections\n").header("Retry-After", "1")
+fn overloaded(why: &'static str) -> Response {
+    Response::text(503, why).header("Retry-After", "1")
 }
 
 /// RFC 9112, section 9.3.
