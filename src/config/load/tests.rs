@@ -51,7 +51,7 @@ fn refusal(given: &Given) -> String {
 fn the_defaults_suit_the_machine() {
     let config = loaded(&Given::default()).config;
     assert_eq!((config.workers, config.pool_min, config.pool_max), (2, 8, 1_024));
-    assert_eq!((config.max_connections, config.max_coroutines), (10_000, 30_000));
+    assert_eq!((config.max_connections, config.max_coroutines), (10_000, 31_765));
     assert_eq!(config.listen.to_string(), "127.0.0.1:9501");
     assert_eq!(config.ops.to_string(), "127.0.0.1:9502");
     assert!(!config.chaos);
@@ -61,6 +61,14 @@ fn the_defaults_suit_the_machine() {
     let config = load(&Given::default(), small).unwrap().config;
     assert_eq!((config.workers, config.pool_min, config.pool_max), (1, 4, 128));
     assert_eq!((config.max_connections, config.max_coroutines), (768, 4_000));
+}
+
+#[test]
+fn connections_leave_coroutines_for_requests() {
+    let message = refusal(&from_flags(&["--max-connections", "500", "--max-coroutines", "500"]));
+    assert!(message.contains("max_connections: 500") && message.contains("max_coroutines: 500"), "{message}");
+    let config = loaded(&from_flags(&["--max-coroutines", "500"])).config;
+    assert_eq!(config.max_connections, 250, "a default gives way");
 }
 
 #[test]

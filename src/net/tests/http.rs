@@ -173,6 +173,27 @@ fn a_request_that_hangs_gets_504_is_cancelled_and_its_connection_lives_on() {
 }
 
 #[test]
+fn one_request_too_many_gets_503_until_one_has_ended() {
+    let server = Server::start(NetOptions::default().max_requests(2));
+    let mut sleeping: Vec<_> = (0..2)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET /sleep?ms=300 HTTP/1.1\r\nHost: a\r\n\r\n");
+            client
+        })
+        .collect();
+    server.wait_until("two requests", |status| status.in_flight == 2);
+    let mut other = server.connect();
+    let refused = other.get("/");
+    assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (503, "1"));
+    for client in &mut sleeping {
+        assert_eq!(client.answer().status, 200);
+    }
+    server.wait_until("their end", |status| status.in_flight == 0);
+    assert_eq!(other.get("/").status, 200, "the connection lives on");
+}
+
+#[test]
 fn a_request_that_panics_gets_500_and_its_connection_lives_on() {
     let server = Server::start(NetOptions::default());
     let mut client = server.connect();
