@@ -114,15 +114,13 @@ impl Session {
     }
 
     fn audio(&mut self, packet: &[u8], spurt: &mut Spurt, out: &mut Outbox) {
-        let begun = Instant::now();
         let answer = self.process(packet, spurt);
-        let now = Instant::now();
-        self.last_audio = now;
+        self.last_audio = Instant::now();
         self.counts.bytes_in += packet.len() as u64;
         self.hub.totals.bytes_in.add(packet.len() as u64);
         match answer {
-            Ok(bytes) => {
-                let nanos = now.duration_since(begun).as_nanos() as u64;
+            Ok((bytes, spent)) => {
+                let nanos = spent.as_nanos() as u64;
                 self.counts.frames += 1;
                 self.counts.bytes_out += bytes.len() as u64;
                 self.counts.last_nanos = nanos;
@@ -141,13 +139,15 @@ impl Session {
         }
     }
 
-    fn process(&mut self, packet: &[u8], spurt: &mut Spurt) -> Result<Bytes, Refusal> {
+    /// The answer to `packet`, and the time it took in its sandbox. What a wait for the sandbox took is not in it.
+    fn process(&mut self, packet: &[u8], spurt: &mut Spurt) -> Result<(Bytes, Duration), Refusal> {
         let lease = match &mut spurt.lease {
             Some(lease) => lease,
             none => none.insert(self.begin_spurt()?),
         };
         let _watch = self.hub.watchdog.begin(Work::step("packet").soft_limit(self.hub.options.slow_packet));
         let packets = &self.hub.packets;
+        let begun = Instant::now();
         let result = caught(|| {
             lease.enter_deep(|sandbox| {
                 deep_stack::scratch(|Buffers { scratch, packet: answer }| {
@@ -156,7 +156,7 @@ impl Session {
             })
         });
         match result {
-            Ok(answer) => answer.map_err(Refusal::Bad),
+            Ok(answer) => answer.map(|bytes| (bytes, begun.elapsed())).map_err(Refusal::Bad),
             Err(panic) => {
                 // Poisoned: dropping the lease discards the sandbox, and the next packet takes another.
                 spurt.lease = None;
