@@ -101,6 +101,70 @@ fn a_spinning_request_is_named_and_readiness_turns_false_until_it_ends() {
     }
 }
 
+/// Open files of the server's process.
+fn descriptors(server: &ServerProcess) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
+}
+
+#[test]
+fn no_kind_of_failure_leaves_a_descriptor_or_a_count_behind() {
+    let server = server(&["--pool-max", "4"]);
+    let figure = |name: &str| -> f64 {
+        let metrics = common::request(server.ops, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+        let line =
+            metrics.text().lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    // Everything that is opened once is open now.
+    for path in ["/chaos/panic", "/chaos/overflow", "/chaos/hang", "/chaos/error"] {
+        server.get(path);
+    }
+    let before = descriptors(&server);
+    for path in ["/chaos/panic", "/chaos/overflow", "/chaos/error"] {
+        for _ in 0..40 {
+            assert_eq!(server.get(path).status, 500);
+        }
+    }
+    for _ in 0..5 {
+        assert_eq!(server.get("/chaos/hang").status, 504);
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while descriptors(&server) > before + 5 {
+        assert!(Instant::now() < deadline, "{before} descriptors became {}", descriptors(&server));
+    }
+    while figure("sandpool_http_requests_in_flight") > 0.0 {
+        assert!(Instant::now() < deadline, "requests are counted that have ended");
+    }
+}
+
+#[test]
+fn requests_that_expire_before_they_run_are_not_counted_for_ever() {
+    let server = server(&["--workers", "1", "--pool-max", "4"]);
+    let mut spinning = connect(server.addr);
+    write!(spinning, "GET /chaos/spin?ms=1200 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut behind: Vec<_> = (0..30)
+        .map(|_| {
+            let mut stream = connect(server.addr);
+            write!(stream, "GET /sleep?ms=1 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    for stream in &mut behind {
+        assert!([200, 503, 504].contains(&Answer::read(stream).status));
+    }
+    Answer::read(&mut spinning);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let metrics = common::request(server.ops, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+        // The operations listener's own request is none of the front's.
+        if metrics.text().contains("\nsandpool_http_requests_in_flight 0\n") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "requests are counted that have ended");
+    }
+    server.pool_becomes(all_home);
+}
+
 #[test]
 fn speaking_clients_hear_nothing_of_all_this() {
     let server = server(&["--pool-max", "8", "--acquire-timeout", "20"]);

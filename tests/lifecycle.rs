@@ -85,6 +85,19 @@ fn a_request_that_does_not_end_is_not_waited_for_longer_than_the_drain_timeout()
 }
 
 #[test]
+fn a_worker_that_is_busy_does_not_hold_up_the_stop() {
+    let server = ServerProcess::start(&["--chaos", "--workers", "2", "--drain-timeout", "300ms"]);
+    let mut spinning = connect(server.addr);
+    spinning.write_all(b"GET /chaos/spin?ms=30000 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    // Its worker can't be asked; the pool can't either when that worker has the connection.
+    std::thread::sleep(Duration::from_millis(300));
+    let told = Instant::now();
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(15), "it took {:?}", told.elapsed());
+}
+
+#[test]
 fn the_configuration_in_force_can_be_printed_with_its_sources() {
     let output = Command::new(env!("CARGO_BIN_EXE_sandpool"))
         .args(["serve", "--pool-max", "77", "--print-config"])

@@ -86,6 +86,14 @@ pub enum ConfigError {
         /// Which limit it is, and how to raise it.
         reason: String,
     },
+    /// The process may open so few files that nothing can be served.
+    #[error("max_connections: the process may open {files} files (RLIMIT_NOFILE), and {needed} are the least that are needed; raise it with `ulimit -n`")]
+    TooFewFiles {
+        /// How many it may open.
+        files: usize,
+        /// How many are needed.
+        needed: usize,
+    },
     /// The file names a setting there is none of.
     #[error("{name:?} (in file {}) is no setting{}; `sandpool serve --print-config` lists all", path.display(), suggest(*.similar))]
     UnknownSetting {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::error::{Chosen, ConfigError, Source};
-use super::machine::Machine;
+use super::machine::{Machine, FEWEST_FILES};
 use super::settings::{ServerConfig, Setting, SETTINGS};
 
 /// The flag that names the file; its variable of the environment is `SANDPOOL_CONFIG`.
@@ -264,6 +264,9 @@ impl Loading {
         };
         let files = machine.open_files.unwrap_or(usize::MAX);
         let mappings = machine.mappings.unwrap_or(usize::MAX);
+        if files < FEWEST_FILES {
+            return Err(ConfigError::TooFewFiles { files, needed: FEWEST_FILES });
+        }
         let refused = beyond(
             "max_connections",
             machine.max_connections(),

@@ -9,6 +9,9 @@ use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 /// the accept that only says no.
 const FILES_KEPT_BACK: usize = 256;
 
+/// With fewer files than this the server doesn't start: it could not even tell clients that it is full.
+pub(super) const FEWEST_FILES: usize = FILES_KEPT_BACK + 64;
+
 /// Mappings that are not coroutine stacks: the program, its libraries, heaps and threads.
 const MAPPINGS_KEPT_BACK: usize = 2_000;
 

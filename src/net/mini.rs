@@ -23,9 +23,9 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::panic;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ use rustix::net::{bind, getsockname, socket, sockopt, AddressFamily, SocketType}
 use super::http::{Headers, Method, Request, Response, Version};
 use super::Handler;
 use crate::runtime::watchdog::{Finding, Watchdog, Work};
-use crate::runtime::{self, time, Ended};
+use crate::runtime::{self, time, Ended, Spawn};
 
 /// The headers that may_minihttp has room for in a response.
 const MAX_RESPONSE_HEADERS: usize = 16;
@@ -51,9 +51,13 @@ const MAX_HEADER_LINE: usize = 256;
 /// How long [`MiniServer::stop`] waits at most.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
+/// How often a full listener looks whether a connection has left.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+
 /// How a [`MiniServer`] treats requests.
 #[derive(Clone, Debug)]
 pub struct MiniOptions {
+    max_connections: usize,
     max_body: usize,
     watch: Option<Watching>,
 }
@@ -67,11 +71,19 @@ struct Watching {
 
 impl Default for MiniOptions {
     fn default() -> MiniOptions {
-        MiniOptions { max_body: 1 << 20, watch: None }
+        MiniOptions { max_connections: 64, max_body: 1 << 20, watch: None }
     }
 }
 
 impl MiniOptions {
+    /// Connections at once; the next ones wait in the listening socket's queue until one has left. Default 64, at least
+    /// 1. A listener without a limit could take the last file descriptor, and may_minihttp's acceptor spins then.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> MiniOptions {
+        self.max_connections = connections.max(1);
+        self
+    }
+
     /// The longest body of a request, in bytes; a longer one is answered with 413. Default 1 MiB.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> MiniOptions {
@@ -104,8 +116,12 @@ impl MiniServer {
     pub fn start(addr: SocketAddr, handler: impl Handler, options: MiniOptions) -> io::Result<MiniServer> {
         runtime::start(Default::default());
         let reserved = ReservedAddr::reserve(addr)?;
-        let shared =
-            Arc::new(Shared { handler: Box::new(handler), options, stopped: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            handler: Box::new(handler),
+            options,
+            stopped: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
+        });
         let acceptor = Factory(Arc::clone(&shared)).start(reserved.addr)?;
         Ok(MiniServer { addr: reserved.addr, acceptor, shared })
     }
@@ -115,12 +131,14 @@ impl MiniServer {
         self.addr
     }
 
-    /// Closes the listening socket and waits for that, but not long when a stalled worker keeps it; requests in progress end as usual. The connections that
-    /// are open are told at their next request (503) to go; nothing reads from one that sends none.
+    /// Closes the listening socket and waits for that, but not long when a stalled worker keeps it; requests in progress
+    /// end as usual. The connections that are open are told at their next request (503) to go; nothing reads
+    /// from one that sends none.
     pub fn stop(self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
-        // The acceptor can't be cancelled while it waits for its socket; one more connection lets it look at the mark.
-        if may::net::TcpStream::connect(reachable(self.addr)).is_ok() {
+        // The acceptor can't be cancelled while it waits for its socket; one more connection lets it look at the mark. A
+        // plain socket, for one of may's would be waited for on a worker, which may be the stalled one.
+        if TcpStream::connect_timeout(&reachable(self.addr), STOP_LIMIT).is_ok() {
             let deadline = Instant::now() + STOP_LIMIT;
             while !self.acceptor.is_done() && Instant::now() < deadline {
                 time::sleep(Duration::from_millis(1));
@@ -140,6 +158,8 @@ struct Shared {
     handler: Box<dyn Handler>,
     options: MiniOptions,
     stopped: AtomicBool,
+    /// Connections that are open.
+    open: AtomicUsize,
 }
 
 /// An address that nobody else listens at, for as long as this lives.
@@ -180,11 +200,30 @@ struct Factory(Arc<Shared>);
 impl HttpServiceFactory for Factory {
     type Service = Connection;
 
+    /// Runs in the acceptor's coroutine: as long as it waits, nothing is accepted.
     fn new_service(&self, _: usize) -> Connection {
-        if self.0.stopped.load(Ordering::SeqCst) {
+        let shared = &self.0;
+        let is_full = || shared.open.load(Ordering::Relaxed) >= shared.options.max_connections;
+        if is_full() {
+            tracing::warn!(
+                "{} connections, as many as may be: the next ones wait",
+                shared.options.max_connections
+            );
+        }
+        while is_full() && !shared.stopped.load(Ordering::SeqCst) {
+            time::sleep(FULL_PAUSE);
+        }
+        if shared.stopped.load(Ordering::SeqCst) {
             end_coroutine("the server has stopped");
         }
-        Connection { shared: Arc::clone(&self.0), closing: false }
+        shared.open.fetch_add(1, Ordering::Relaxed);
+        Connection { shared: Arc::clone(shared), closing: false }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -259,7 +298,11 @@ impl Connection {
     /// connection lives on.
     fn respond(&self, request: Request) -> Response {
         let shared = Arc::clone(&self.shared);
-        let handler = runtime::spawn_here(move || shared.handler.respond(request));
+        let spawned = Spawn::new().here().try_start(move || shared.handler.respond(request));
+        let handler = match spawned {
+            Ok(handler) => handler,
+            Err(error) => return Response::text(503, format!("{error}\n")),
+        };
         let watch = self.shared.options.watch.as_ref().map(|watch| {
             let canceller = handler.canceller();
             let cancel = Arc::new(move |_: &Finding| canceller.cancel());

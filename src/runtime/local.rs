@@ -12,17 +12,45 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::context::ContextValues;
 use super::id::CoroutineId;
 use super::pool::tickets::Tickets;
+use super::spawn::TooManyCoroutines;
+use super::worker;
 
 pub(crate) struct Local {
     id: Cell<CoroutineId>,
     pub(super) context: RefCell<ContextValues>,
     pub(super) tickets: Tickets,
     on_end: RefCell<Vec<Hook>>,
-    /// Whether this is a coroutine that [`coroutine_count`] counts.
-    counted: Cell<bool>,
+    /// For a coroutine that the runtime started.
+    place: Cell<Option<Place>>,
 }
 
+/// One of the places for coroutines, taken as long as this exists.
+pub(super) struct Place(());
+
 static SPAWNED: AtomicUsize = AtomicUsize::new(0);
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Takes a place for a coroutine, if there is one.
+pub(super) fn take_place() -> Result<Place, TooManyCoroutines> {
+    let limit = LIMIT.load(Ordering::Relaxed);
+    let place = SPAWNED.fetch_add(1, Ordering::Relaxed);
+    let taken = Place(());
+    if place < limit {
+        Ok(taken)
+    } else {
+        Err(TooManyCoroutines { limit })
+    }
+}
+
+pub(super) fn set_limit(limit: usize) {
+    LIMIT.store(limit, Ordering::Relaxed);
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        SPAWNED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// How many coroutines the runtime has started that are not gone yet. Each takes two memory mappings, of which
 /// the system allows a process `vm.max_map_count`.
@@ -30,7 +58,7 @@ pub fn coroutine_count() -> usize {
     SPAWNED.load(Ordering::Relaxed)
 }
 
-type Hook = Box<dyn FnOnce()>;
+pub(super) type Hook = Box<dyn FnOnce() + Send>;
 
 may::coroutine_local!(static LOCAL: Local = Local::minted());
 
@@ -56,7 +84,7 @@ impl Local {
             context: RefCell::default(),
             tickets: Tickets::default(),
             on_end: RefCell::default(),
-            counted: Cell::new(false),
+            place: Cell::new(None),
         }
     }
 
@@ -64,20 +92,18 @@ impl Local {
         self.id.get()
     }
 
-    /// Takes the identity that the spawner minted for this coroutine.
-    pub(super) fn adopt(&self, id: CoroutineId, context: ContextValues) {
+    /// Takes what the spawner gave this coroutine.
+    pub(super) fn adopt(&self, id: CoroutineId, place: Place, context: ContextValues, on_end: Vec<Hook>) {
         self.id.set(id);
-        self.counted.set(true);
-        SPAWNED.fetch_add(1, Ordering::Relaxed);
+        self.place.set(Some(place));
         *self.context.borrow_mut() = context;
+        *self.on_end.borrow_mut() = on_end;
     }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
-        if self.counted.get() {
-            SPAWNED.fetch_sub(1, Ordering::Relaxed);
-        }
+        worker::mark_ended(self.id.get());
         while let Some(hook) = self.on_end.get_mut().pop() {
             // A panic that left this drop would end a worker thread.
             let _ = catch_unwind(AssertUnwindSafe(hook));

@@ -32,6 +32,6 @@ pub use pool::{
     PoolOptions, PoolStatus, Sandbox, WaitTime, MAX_CAPACITY,
 };
 pub(crate) use spawn::panic_message;
-pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn};
+pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn, TooManyCoroutines};
 pub use start::{start, Runtime, RuntimeOptions};
 pub use worker::{worker_activity, WorkerId};

@@ -18,8 +18,9 @@ use std::fmt;
 
 use may::coroutine::{self, Builder, Coroutine};
 
-use super::context::{Context, ContextValues};
+use super::context::Context;
 use super::id::CoroutineId;
+use super::local::Hook;
 use super::worker::{self, WorkerId};
 use super::{local, start, time};
 
@@ -27,7 +28,9 @@ use super::{local, start, time};
 ///
 /// # Panics
 ///
-/// When no stack can be mapped for it (the `vm.max_map_count` of the machine is used up).
+/// When there are as many coroutines as
+/// [`RuntimeOptions::max_coroutines`](super::RuntimeOptions::max_coroutines) allows, or no stack can be mapped for it
+/// (the machine's `vm.max_map_count` is used up). [`Spawn::try_start`] says so instead.
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -60,6 +63,7 @@ where
 pub struct Spawn {
     place: Place,
     context: Context,
+    on_end: Vec<Hook>,
 }
 
 #[derive(Default)]
@@ -68,6 +72,14 @@ enum Place {
     Anywhere,
     On(WorkerId),
     Here,
+}
+
+/// As many coroutines run as may: see [`RuntimeOptions::max_coroutines`](super::RuntimeOptions::max_coroutines).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are {limit} coroutines already, as many as may be")]
+pub struct TooManyCoroutines {
+    /// How many there may be.
+    pub limit: usize,
 }
 
 impl Spawn {
@@ -97,47 +109,71 @@ impl Spawn {
         self
     }
 
+    /// Has `hook` run when the coroutine is gone, as [`on_end`](super::on_end) does, and surely: a coroutine
+    /// that is cancelled before it comes to its first statement has no time to call that itself.
+    #[must_use]
+    pub fn on_end(mut self, hook: impl FnOnce() + Send + 'static) -> Self {
+        self.on_end.push(Box::new(hook));
+        self
+    }
+
     /// Starts it. Panics like [`spawn`].
     pub fn start<F, T>(self, f: F) -> JoinHandle<T>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.try_start(f).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts it, unless there are too many coroutines; its hooks are dropped then, and do not run.
+    pub fn try_start<F, T>(self, f: F) -> Result<JoinHandle<T>, TooManyCoroutines>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
         start::ensure_started();
+        let place = local::take_place()?;
+        let Self { place: at, context, on_end } = self;
         let id = CoroutineId::mint();
-        let context = self.context;
-        let body = move || {
-            begin(id, context.into_values());
-            f()
+        // Nothing in it yields, so that nothing can end the coroutine before it is done.
+        let begin = move || {
+            local::with(|local| local.adopt(id, place, context.into_values(), on_end));
         };
-        let handle = match self.place {
+        let handle = match at {
             Place::Here if WorkerId::current().is_some() => {
                 // SAFETY: see the module's documentation.
                 let spawned = unsafe {
                     Builder::new().spawn_local(move || {
+                        begin();
                         // Until its first yield the child runs inside its parent, where an overflow could
                         // not be caught. So it gets out first.
                         coroutine::yield_now();
-                        body()
+                        worker::mark_running(Some(id));
+                        f()
                     })
                 };
                 spawned.expect("a coroutine's stack can be mapped")
             }
-            Place::On(worker) => raw_spawn_on(worker.index(), body),
-            Place::Anywhere | Place::Here => {
-                // SAFETY: see the module's documentation.
-                unsafe { Builder::new().spawn(body) }.expect("a coroutine's stack can be mapped")
+            at => {
+                let body = move || {
+                    begin();
+                    worker::mark_running(Some(id));
+                    f()
+                };
+                match at {
+                    Place::On(worker) => raw_spawn_on(worker.index(), body),
+                    // SAFETY: see the module's documentation.
+                    _ => unsafe { Builder::new().spawn(body) }.expect("a coroutine's stack can be mapped"),
+                }
             }
         };
-        JoinHandle { id, inner: handle }
+        Ok(JoinHandle { id, inner: handle })
     }
 }
 
-fn begin(id: CoroutineId, context: ContextValues) {
-    local::with(|local| local.adopt(id, context));
-    worker::mark_running(Some(id));
-}
-
+/// Starts a coroutine that is not counted and has no identity before it asks for one: for what the runtime itself
+/// sends to a worker.
 pub(super) fn raw_spawn_on<F, T>(worker: usize, f: F) -> coroutine::JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -292,6 +328,33 @@ mod tests {
         handle.canceller().cancel();
         assert!(matches!(handle.join(), Err(Ended::Cancelled)));
         assert_eq!(end.recv_timeout(Duration::from_secs(10)), Ok("gone"));
+    }
+
+    #[test]
+    fn a_coroutine_that_is_cancelled_before_it_runs_still_ends() {
+        let (ended, end) = channel::unbounded();
+        spawn(move || {
+            let sender = ended.clone();
+            let child = Spawn::new()
+                .here()
+                .on_end(move || ended.send("the spawner's hook").unwrap())
+                .start(move || sender.send("its first statement").unwrap());
+            // It runs when this coroutine waits, which is now.
+            child.canceller().cancel();
+            assert!(matches!(child.join(), Err(Ended::Cancelled)));
+        })
+        .join()
+        .unwrap();
+        assert_eq!(end.recv_timeout(Duration::from_secs(10)), Ok("the spawner's hook"));
+        assert!(end.recv_timeout(Duration::from_secs(10)).is_err(), "nothing else was sent");
+    }
+
+    #[test]
+    fn a_coroutine_is_counted_until_it_is_gone() {
+        let waiting = spawn(|| time::sleep(Duration::from_secs(3_600)));
+        assert!(crate::runtime::coroutine_count() >= 1);
+        waiting.canceller().cancel();
+        assert!(waiting.join().is_err());
     }
 
     #[test]

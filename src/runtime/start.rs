@@ -6,13 +6,14 @@ use std::sync::{Arc, Barrier, OnceLock};
 use may::coroutine;
 
 use super::worker::{self, WorkerId};
-use super::{deep_stack, spawn};
+use super::{deep_stack, local, spawn};
 
 /// How the runtime starts. [`Default`] suits the machine.
 #[derive(Clone, Debug)]
 pub struct RuntimeOptions {
     workers: usize,
     pin: bool,
+    max_coroutines: usize,
 }
 
 /// The most workers a runtime has; `may` keeps that many selectors inline.
@@ -21,7 +22,7 @@ const MAX_WORKERS: usize = 128;
 impl Default for RuntimeOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { workers: cores.min(MAX_WORKERS), pin: false }
+        Self { workers: cores.min(MAX_WORKERS), pin: false, max_coroutines: usize::MAX }
     }
 }
 
@@ -38,6 +39,15 @@ impl RuntimeOptions {
     #[must_use]
     pub fn pin(mut self, pin: bool) -> Self {
         self.pin = pin;
+        self
+    }
+
+    /// How many coroutines there may be at a time. Default: any number. Each takes two memory mappings, of which the
+    /// system allows a process `vm.max_map_count` (65,530 by default); without mappings left the process ends, so a
+    /// program that serves strangers sets this below half of that.
+    #[must_use]
+    pub fn max_coroutines(mut self, most: usize) -> Self {
+        self.max_coroutines = most;
         self
     }
 }
@@ -65,6 +75,7 @@ pub fn start(options: RuntimeOptions) -> &'static Runtime {
         // Another part of the process may have started may's workers before us: what it says is what runs.
         let workers = may::config().get_workers();
         worker::prepare(workers);
+        local::set_limit(options.max_coroutines);
         install_panic_hook();
         enlist_workers(workers);
         Runtime { workers }

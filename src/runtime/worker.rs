@@ -55,6 +55,17 @@ pub(super) fn mark_running(id: Option<CoroutineId>) {
     }
 }
 
+/// Notes that `id` is gone: if the current worker ran it, it runs nothing now.
+pub(super) fn mark_ended(id: CoroutineId) {
+    if let (Some(worker), Some(running)) = (WorkerId::current(), RUNNING.get()) {
+        let mark = &running[worker.index()].0;
+        // Only this worker writes its mark.
+        if mark.load(Ordering::Relaxed) == id.get() {
+            mark.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Whether the current worker should look at its sockets before it goes on with its queue; says so once a
 /// millisecond.
 #[inline(never)]

@@ -1,6 +1,8 @@
 //! `/chaos/*`: requests that fail inside a sandbox, so that anyone can see what the runtime does then. Only
 //! there with `--chaos`.
 
+use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 use sandbox::{AudioSandbox, Scratch};
@@ -54,13 +56,28 @@ fn error(sandbox: &mut AudioSandbox) -> Refusal {
     })
 }
 
-/// Calls itself until the coroutine's stack is used up. Its frames are smaller than the guard page, so the fault is
-/// in it, and larger than a few words, so the lowest word of the stack stays as it was.
+/// Calls itself until the coroutine's stack is used up.
+///
+/// `may` ends the process when it finds the lowest word of an overflowed stack written. So page boundaries, and the end
+/// of the stack is one, are only crossed in the middle of a large frame of which nothing is written ([`leap`]); small
+/// steps lead to the next place to leap from.
 #[inline(never)]
 fn overflow(depth: usize) -> usize {
-    let frame = std::hint::black_box([depth; 200]);
-    if depth == 0 {
-        return 0;
-    }
-    overflow(depth + 1) + usize::from(std::hint::black_box(&frame)[7] == 0)
+    const PAGE: usize = 4096;
+    let here = black_box(&depth) as *const usize as usize % PAGE;
+    let deeper = if (1_500..2_300).contains(&here) { leap(depth) } else { step(depth) };
+    black_box(deeper) + 1
+}
+
+#[inline(never)]
+fn step(depth: usize) -> usize {
+    let frame = black_box([depth; 16]);
+    overflow(depth + 1) + black_box(&frame).len()
+}
+
+#[inline(never)]
+fn leap(depth: usize) -> usize {
+    let mut frame = [const { MaybeUninit::<u8>::uninit() }; 3_300];
+    black_box(&mut frame);
+    overflow(depth + 1) + black_box(&frame).len()
 }

@@ -22,6 +22,9 @@ use crate::session::{SessionHub, SessionOptions};
 /// A packet that is in its sandbox for longer than this is reported: its own 20 ms are over.
 const SLOW_PACKET: Duration = Duration::from_millis(100);
 
+/// Coroutines that are left for the operations listener however busy the public one is: operators must see why.
+const OPERATIONS_SHARE: usize = 64;
+
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -78,7 +81,9 @@ pub struct Server {
 impl Server {
     /// Opens the listeners and serves.
     pub fn start(config: ServerConfig) -> Result<Self, ServeError> {
-        let runtime = runtime::start(RuntimeOptions::default().workers(config.workers));
+        let runtime = runtime::start(
+            RuntimeOptions::default().workers(config.workers).max_coroutines(config.max_coroutines),
+        );
         let workers = runtime.workers().len();
         let listen_error = |setting, addr| move |source| ServeError::Listen { setting, addr, source };
 
@@ -197,7 +202,7 @@ fn net_options(config: &ServerConfig) -> NetOptions {
     NetOptions::default()
         .max_connections(config.max_connections)
         // A coroutine for every connection at the same time, and for so many requests beside them.
-        .max_requests(config.max_coroutines - config.max_connections)
+        .max_requests((config.max_coroutines - config.max_connections).saturating_sub(OPERATIONS_SHARE))
         .max_head_bytes(config.max_header_bytes.as_usize())
         .head_timeout(config.header_timeout)
         .keep_alive(config.keep_alive)

@@ -168,10 +168,13 @@ impl Session {
     fn begin_spurt(&mut self) -> Result<Lease<AudioSandbox>, Refusal> {
         let mut lease = self.hub.pool.checkout().map_err(Refusal::NoSandbox)?;
         self.counts.talk_spurts += 1;
-        caught(|| lease.enter_deep(|sandbox| sandbox.configure(&self.settings)))
-            .map_err(Refusal::Failed)?
-            .map_err(|error| Refusal::Failed(error.to_string()))?;
-        Ok(lease)
+        match try_in(&mut lease, |sandbox| sandbox.configure(&self.settings)) {
+            Ok(()) => Ok(lease),
+            Err(what) => {
+                lease.discard();
+                Err(Refusal::Failed(what))
+            }
+        }
     }
 
     fn refusal(&self, refusal: &Refusal) -> String {
@@ -189,6 +192,10 @@ impl Session {
             }
             Refusal::NoSandbox(error @ CheckoutError::Closed { .. }) => {
                 Reply::error(ErrorCode::ShuttingDown, &error.to_string())
+            }
+            Refusal::NoSandbox(error @ CheckoutError::Build { .. }) => {
+                tracing::error!(client = self.id, "{error}: {:?}", std::error::Error::source(error));
+                Reply::error(ErrorCode::ProcessingFailed, &error.to_string())
             }
             Refusal::NoSandbox(error) => Reply::Error {
                 code: ErrorCode::PoolExhausted,
@@ -247,22 +254,17 @@ impl Session {
     }
 
     /// Does something to the sandbox of the current spurt; without one there is nothing to do, for the next one
-    /// begins clean and gets the session's settings. A sandbox that fails at it is replaced.
+    /// begins clean and gets the session's settings. A sandbox that fails at it is replaced, and the client told.
     fn in_sandbox(
         &self,
         spurt: &mut Spurt,
         f: impl FnOnce(&mut AudioSandbox) -> Result<(), SandboxError>,
     ) -> Result<(), String> {
         let Some(lease) = &mut spurt.lease else { return Ok(()) };
-        let failed = match caught(|| lease.enter_deep(f)) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => panic,
-        };
-        if let Some(lease) = spurt.lease.take() {
-            lease.discard();
-        }
-        Err(self.refusal(&Refusal::Failed(failed)))
+        try_in(lease, f).map_err(|what| {
+            spurt.lease.take().into_iter().for_each(Lease::discard);
+            self.refusal(&Refusal::Failed(what))
+        })
     }
 
     fn stats(&self) -> SessionStats {
@@ -336,6 +338,14 @@ impl Endpoint for Session {
 struct Buffers {
     scratch: Scratch,
     packet: Vec<u8>,
+}
+
+/// Runs `f` in a sandbox, on the deep stack; what goes wrong comes back as its message.
+fn try_in(
+    lease: &mut Lease<AudioSandbox>,
+    f: impl FnOnce(&mut AudioSandbox) -> Result<(), SandboxError>,
+) -> Result<(), String> {
+    caught(|| lease.enter_deep(f))?.map_err(|error| error.to_string())
 }
 
 /// Runs `f`; a panic in it comes back as its message.

@@ -16,11 +16,12 @@ use parking_lot::Mutex;
 
 use super::driver::Driver;
 use super::link::{Link, NEVER};
+use super::poller::FrontShared;
 use crate::net::app::{App, RouteLimits};
 use crate::net::http::{Request, Response};
 use crate::net::poller::Flags;
 use crate::runtime::watchdog::{Finding, OnExpiry, Watch, Work};
-use crate::runtime::{on_end, spawn_here, Canceller, Ended, WorkerId};
+use crate::runtime::{Canceller, Ended, Spawn, WorkerId};
 
 /// How a request ended, as its connection sees it.
 #[derive(Debug)]
@@ -86,10 +87,12 @@ impl<A: App> OnExpiry for Call<A> {
 
 /// Runs `request` and waits for its outcome.
 pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLimits) -> Outcome {
-    let front = &driver.link.poller.front;
-    let in_flight = front.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-    if in_flight >= front.options.max_requests as u64 {
-        front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+    if driver.readiness.is_broken() {
+        return Outcome::Abandoned;
+    }
+    let front = Arc::clone(&driver.link.poller.front);
+    let in_flight = InFlight::one_more(&front);
+    if in_flight.others >= front.options.max_requests as u64 {
         return Outcome::Refused;
     }
     let call = Arc::new(Call {
@@ -98,51 +101,84 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
         canceller: OnceLock::new(),
         watch: Mutex::new(None),
     });
-    let running = Arc::clone(&call);
-    let handle = spawn_here(move || {
-        let ending = Arc::clone(&running);
-        on_end(move || {
-            ending.link.poller.front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
-            drop(ending.watch.lock().take());
-            ending.settle(State::Ended);
-        });
-        let response = running.link.poller.front.app.respond(request);
-        running.settle(State::Answered(response));
+    let ending = Arc::clone(&call);
+    let on_end = move || {
+        drop(in_flight);
+        // In this order: see where the watch is put in.
+        ending.settle(State::Ended);
+        drop(ending.watch.lock().take());
+    };
+    // Weak: what lies on the request's stack is never dropped should that overflow, and with the connection a
+    // descriptor would be lost.
+    let asking = Arc::downgrade(&call);
+    let shared = Arc::clone(&front);
+    let spawned = Spawn::new().here().on_end(on_end).try_start(move || {
+        let response = shared.app.respond(request);
+        if let Some(call) = asking.upgrade() {
+            call.settle(State::Answered(response));
+        }
     });
+    let Ok(handle) = spawned else { return Outcome::Refused };
     let _ = call.canceller.set(handle.canceller());
     let work = Work::request(limits.name)
         .soft_limit(limits.soft)
         .hard_limit(limits.hard)
         .on_expiry(Arc::clone(&call) as Arc<dyn OnExpiry>);
-    // The request has not begun: it runs when this coroutine waits.
-    let watch = driver.link.poller.front.watchdog.begin_for(handle.id(), WorkerId::current(), work);
-    *call.watch.lock() = Some(watch);
+    let watch = front.watchdog.begin_for(handle.id(), WorkerId::current(), work);
+    // A request that is still running under the state's lock takes its watch along when it ends.
+    {
+        let state = call.state.lock();
+        if matches!(*state, State::Running) {
+            *call.watch.lock() = Some(watch);
+        }
+    }
 
     loop {
-        driver.wait(Flags::OUTCOME | Flags::BROKEN, NEVER);
-        driver.take_socket_flags();
         let settled = {
             let mut state = call.state.lock();
             match *state {
                 State::Running if driver.readiness.is_broken() => {
                     *state = State::Settled;
-                    State::Running
+                    Some(State::Running)
                 }
-                State::Running => continue,
-                _ => std::mem::replace(&mut *state, State::Settled),
+                State::Running => None,
+                _ => Some(std::mem::replace(&mut *state, State::Settled)),
             }
         };
-        return match settled {
-            State::Answered(response) => Outcome::Answered(response),
-            State::Expired => Outcome::Expired,
-            State::Ended => match handle.join() {
-                Err(ended) => Outcome::Failed(ended),
-                Ok(()) => Outcome::Failed(Ended::Cancelled),
-            },
-            State::Running | State::Settled => {
+        match settled {
+            None => {
+                driver.wait(Flags::OUTCOME | Flags::BROKEN, NEVER);
+                driver.take_socket_flags();
+            }
+            Some(State::Answered(response)) => return Outcome::Answered(response),
+            Some(State::Expired) => return Outcome::Expired,
+            Some(State::Ended) => {
+                return Outcome::Failed(handle.join().err().unwrap_or(Ended::Cancelled));
+            }
+            Some(State::Running | State::Settled) => {
                 call.cancel();
-                Outcome::Abandoned
+                return Outcome::Abandoned;
             }
-        };
+        }
+    }
+}
+
+/// A request that is counted as in flight as long as this exists.
+struct InFlight<A> {
+    front: Arc<FrontShared<A>>,
+    /// How many others there were when it came.
+    others: u64,
+}
+
+impl<A> InFlight<A> {
+    fn one_more(front: &Arc<FrontShared<A>>) -> InFlight<A> {
+        let others = front.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight { front: Arc::clone(front), others }
+    }
+}
+
+impl<A> Drop for InFlight<A> {
+    fn drop(&mut self) {
+        self.front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

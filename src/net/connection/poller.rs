@@ -19,7 +19,7 @@ use crate::net::front::Counters;
 use crate::net::options::NetOptions;
 use crate::net::poller::{Duty, EpollSet, Flags, Ready, Wheel, TICK_MS};
 use crate::runtime::watchdog::Watchdog;
-use crate::runtime::{spawn_here, time, WorkerId};
+use crate::runtime::{time, Spawn, WorkerId};
 
 /// What all pollers of one listener share.
 pub(crate) struct FrontShared<A> {
@@ -184,8 +184,12 @@ impl<A: App> Poller<A> {
                 }
             }
             Duty::Start => {
-                let link = Arc::clone(link);
-                spawn_here(move || super::drive(link));
+                let driven = Arc::clone(link);
+                if let Err(error) = Spawn::new().here().try_start(move || super::drive(driven)) {
+                    tracing::warn!("a connection is cut off: {error}");
+                    link.shut_down();
+                    self.release(link);
+                }
             }
         }
     }
@@ -207,7 +211,7 @@ impl<A: App> Poller<A> {
             }
             if ready.woken {
                 // In this order: what is pushed after the queue was found empty writes the eventfd again.
-                self.woken.store(false, Ordering::SeqCst);
+                self.woken.swap(false, Ordering::AcqRel);
                 while let Some((duty, link)) = self.requests.pop() {
                     self.perform_here(duty, &link);
                 }

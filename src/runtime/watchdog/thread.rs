@@ -266,7 +266,7 @@ impl Driver {
             BeatEvent::Send(worker) => {
                 let ran = Arc::clone(&self.shared.beat_ran[worker.index()]);
                 ran.store(false, Ordering::Release);
-                drop(runtime::spawn_on(worker, move || ran.store(true, Ordering::Release)));
+                drop(spawn::raw_spawn_on(worker.index(), move || ran.store(true, Ordering::Release)));
             }
             BeatEvent::Stalled { worker, silent_for } => {
                 let coroutine = runtime::worker_activity(worker);
