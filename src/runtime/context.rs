@@ -68,9 +68,9 @@ impl Context {
 
     /// A copy of every value of the current coroutine, for a child to start with.
     pub fn copy() -> Self {
-        local::with(|local| Self {
-            copies: local.context.borrow().values.iter().map(|(_, value)| value.copied()).collect(),
-        })
+        // Copied outside of the borrow: a `Clone` may use the context.
+        let values = local::with(|local| local.context.borrow().values.clone());
+        Self { copies: values.iter().map(|(_, value)| value.copied()).collect() }
     }
 
     pub(super) fn into_values(self) -> ContextValues {
@@ -195,6 +195,29 @@ mod tests {
                 assert_eq!(lent, Some(&Number(1)));
             });
             assert_eq!(Context::get(), Some(Number(2)));
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn a_value_may_use_the_context_while_it_is_copied() {
+        struct Counted;
+        impl Clone for Counted {
+            fn clone(&self) -> Self {
+                let copies = Context::get().unwrap_or(Number(0)).0;
+                Context::set(Number(copies + 1));
+                Self
+            }
+        }
+        spawn(|| {
+            Context::set(Counted);
+            Context::set("text");
+            let copy = Context::copy();
+            assert_eq!(Context::get(), Some(Number(1)));
+            let child = crate::runtime::Spawn::new().context(copy);
+            let seen = child.start(|| (Context::get::<Number>(), Context::get::<&str>())).join().unwrap();
+            assert_eq!(seen, (None, Some("text")), "the copy is of what there was when it began");
         })
         .join()
         .unwrap();
