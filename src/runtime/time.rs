@@ -19,19 +19,23 @@ use super::{deep_stack, spawn};
 /// The longest single wait handed to `may`. Longer ones are waited for in pieces.
 const LONGEST_WAIT: Duration = Duration::from_secs(10_000);
 
-/// Suspends the current coroutine for `duration`, rounded up as [`round_up`] says; a plain thread sleeps.
+/// Suspends the current coroutine for `duration`, rounded up as [`round_up`] says; a plain thread sleeps. A duration
+/// beyond what the clock can count never ends.
 ///
 /// # Panics
 ///
 /// On the deep stack, where nothing may wait. Unwinds when the coroutine is cancelled.
 pub fn sleep(duration: Duration) {
     assert_can_wait("sleep");
-    let deadline = Instant::now() + duration;
+    let deadline = Instant::now().checked_add(duration);
     worker::mark_running(None);
     let mut remaining = duration;
     while !remaining.is_zero() {
         coroutine::sleep(round_up(remaining.min(LONGEST_WAIT)));
-        remaining = deadline.saturating_duration_since(Instant::now());
+        // Without a deadline nothing is ever subtracted.
+        if let Some(deadline) = deadline {
+            remaining = deadline.saturating_duration_since(Instant::now());
+        }
     }
     leave_timer_thread();
     resumed();
@@ -138,7 +142,7 @@ fn assert_can_wait(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::start;
+    use crate::runtime::{spawn, spawn_on, start, Ended};
     use std::collections::HashSet;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::Arc;
@@ -148,7 +152,7 @@ mod tests {
         let worker = start::start(start::RuntimeOptions::default()).workers().next().unwrap();
         let heard = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&heard);
-        let yielding = spawn::spawn_on(worker, move || {
+        let yielding = spawn_on(worker, move || {
             let deadline = Instant::now() + Duration::from_secs(20);
             while !heard.load(Ordering::Relaxed) {
                 assert!(Instant::now() < deadline, "a coroutine sent to this worker never ran");
@@ -156,8 +160,16 @@ mod tests {
             }
         });
         // What comes from outside comes through the selector, as sockets do.
-        spawn::spawn_on(worker, move || told.store(true, Ordering::Relaxed));
+        spawn_on(worker, move || told.store(true, Ordering::Relaxed));
         yielding.join().unwrap();
+    }
+
+    #[test]
+    fn the_longest_sleep_waits_until_it_is_cancelled() {
+        let sleeping = spawn(|| sleep(Duration::MAX));
+        // It sleeps by then or will: a cancel is kept for the next wait.
+        sleeping.canceller().cancel();
+        assert!(matches!(sleeping.join(), Err(Ended::Cancelled)));
     }
 
     #[test]
