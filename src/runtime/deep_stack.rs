@@ -7,8 +7,10 @@
 //! # When code waits all the same
 //!
 //! Code on the deep stack must not wait. The waits of this crate panic there. Should it wait through `may` directly,
-//! nothing breaks: a running call *owns* its stack and its scratch (the thread gets others for the next call), scratch
-//! is never freed, and it knows the coroutine that has it. It only costs memory.
+//! memory stays sound: a running call *owns* its stack and its scratch (the thread gets others for the next call),
+//! scratch is never freed, and it knows the coroutine that has it. But the scope through which a call finds its
+//! scratch is the thread's: one that waits and goes on may leave it changed for another call that waits there as
+//! well, which then finds its [`scratch`] refused, as outside of [`run`].
 //!
 //! An overflow of the deep stack hits its guard page and ends the process: it is sized at four times
 //! what the audio sandbox was measured to need.
