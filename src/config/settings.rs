@@ -9,12 +9,7 @@ use std::time::Duration;
 
 use super::machine::Machine;
 use super::value::{ByteSize, LogFormat, LogLevel, Value};
-
-/// The most sandboxes a pool can have: its census counts them in 15 bits.
-const MOST_SANDBOXES: usize = 32_767;
-
-/// The most workers the runtime starts.
-const MOST_WORKERS: usize = 128;
+use crate::runtime::{MAX_CAPACITY, MAX_WORKERS};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -97,14 +92,14 @@ settings! {
     ops: SocketAddr, "ops" "ADDR",
         default |_| SocketAddr::from(([127, 0, 0, 1], 9502));
     /// Worker threads that run the coroutines.
-    workers: usize, "workers" "N", in 1..=MOST_WORKERS,
-        default |machine| machine.cores.min(MOST_WORKERS);
+    workers: usize, "workers" "N", in 1..=MAX_WORKERS,
+        default |machine| machine.cores.min(MAX_WORKERS);
 
     /// Sandboxes that are built at the start and kept, in the whole process.
-    pool_min: usize, "pool-min" "N", in 0..=MOST_SANDBOXES,
-        default |machine| 4 * machine.cores.min(MOST_WORKERS);
+    pool_min: usize, "pool-min" "N", in 0..=MAX_CAPACITY,
+        default |machine| 4 * machine.cores.min(MAX_WORKERS);
     /// The most sandboxes there are at a time, in the whole process.
-    pool_max: usize, "pool-max" "N", in 1..=MOST_SANDBOXES,
+    pool_max: usize, "pool-max" "N", in 1..=MAX_CAPACITY,
         default |machine| machine.sandboxes_in_memory().unwrap_or(1_024).min(1_024);
     /// How long a request waits for a sandbox before it is told that there is none.
     acquire_timeout: Duration, "acquire-timeout" "TIME", in Duration::ZERO..=HOUR,

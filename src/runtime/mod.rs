@@ -33,5 +33,5 @@ pub use pool::{
 };
 pub(crate) use spawn::panic_message;
 pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn, TooManyCoroutines};
-pub use start::{start, Runtime, RuntimeOptions};
+pub use start::{start, Runtime, RuntimeOptions, MAX_WORKERS};
 pub use worker::{worker_activity, WorkerId};

@@ -17,7 +17,7 @@ pub struct RuntimeOptions {
 }
 
 /// The most workers a runtime has; `may` keeps that many selectors inline.
-const MAX_WORKERS: usize = 128;
+pub const MAX_WORKERS: usize = 128;
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
