@@ -58,11 +58,6 @@ impl Health {
         self.phase.fetch_max(DRAINING, Ordering::Relaxed);
     }
 
-    /// Whether it was told to stop.
-    pub fn is_draining(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == DRAINING
-    }
-
     /// Everything that speaks against sending it traffic now; empty when it is ready.
     pub fn unready(&self, pool_closed: bool, stalls: impl IntoIterator<Item = Stall>) -> Vec<Unready> {
         let phase = match self.phase.load(Ordering::Relaxed) {
@@ -95,7 +90,7 @@ mod tests {
         health.draining();
         assert_eq!(reasons(&health, false, vec![]), ["the server is draining"]);
         health.serving();
-        assert!(health.is_draining(), "what drains never serves again");
+        assert_eq!(reasons(&health, false, vec![]), ["the server is draining"], "it never serves again");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The table of what is running: pure, and without a clock of its own.
 //!
 //! ```text
-//!   begin ──► shard of the worker ──► slot (reused, numbered by generation)
-//!   Watch dropped ──► slot free again, if the generation is still the same
+//!   begin ──► shard of the worker ──► slot
+//!   Watch dropped ──► slot free again
 //!   sweep(now) ──► [Finding: Late once, Expired once]
 //! ```
 //!
@@ -11,9 +11,9 @@
 //! small steps and let the lock go in between. The price is that a look-up by [`CoroutineId`] is a
 //! scan, which only reports and live views do.
 //!
-//! A coroutine may have any number of entries at once (a request, and a step within it). Each has
-//! a key of its own, in which the slot's generation is counted up at every reuse: ending an entry
-//! twice, or late, never takes away a newer one of the same coroutine or of another.
+//! A coroutine may have any number of entries at once (a request, and a step within it). Each has a
+//! slot of its own, which belongs to its [`Watch`] alone: nothing else ends it, so none is ended
+//! twice, and a slot is never taken from under newer work.
 
 use std::fmt;
 use std::sync::Arc;
@@ -227,24 +227,6 @@ impl Table {
         Watch { shard: Arc::clone(shard), slot, coroutine }
     }
 
-    /// Removes every entry of `coroutine` and says how many there were.
-    ///
-    /// For who finds that a coroutine died without running any `Drop` (a stack overflow). A scan
-    /// of the whole table. A [`Watch`] that is dropped later still does no harm.
-    pub fn end_all(&self, coroutine: CoroutineId) -> usize {
-        let mut ended = Vec::new();
-        for shard in &self.shards {
-            shard.walk(|slots, range| {
-                for index in range {
-                    if slots.get(index).is_some_and(|entry| entry.coroutine == coroutine) {
-                        ended.extend(slots.take(index));
-                    }
-                }
-            });
-        }
-        ended.len()
-    }
-
     /// Every entry that passed a limit since the last sweep, each limit reported once an entry.
     /// Work that passed both since then is only reported as expired.
     ///
@@ -288,11 +270,6 @@ impl Table {
         self.shards[..workers].iter().map(|shard| shard.slots.lock().requests).collect()
     }
 
-    /// How many requests are in flight in coroutines of no worker.
-    pub fn in_flight_elsewhere(&self) -> usize {
-        self.shards[self.shards.len() - 1].slots.lock().requests
-    }
-
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.slots.lock().occupied()).sum()
@@ -323,7 +300,7 @@ impl fmt::Debug for Table {
 #[must_use = "the work is watched only for as long as this lives"]
 pub struct Watch {
     shard: Arc<Shard>,
-    slot: SlotKey,
+    slot: u32,
     coroutine: CoroutineId,
 }
 
@@ -331,11 +308,6 @@ impl Watch {
     /// The coroutine that does the work.
     pub fn coroutine(&self) -> CoroutineId {
         self.coroutine
-    }
-
-    /// Whether the entry is still there: not after [`Table::end_all`].
-    pub fn is_running(&self) -> bool {
-        self.shard.slots.lock().holds(self.slot)
     }
 }
 
@@ -392,12 +364,6 @@ impl Entry {
     }
 }
 
-#[derive(Clone, Copy)]
-struct SlotKey {
-    index: u32,
-    generation: u32,
-}
-
 #[derive(Default)]
 struct Shard {
     slots: CachePadded<Mutex<Slots>>,
@@ -423,61 +389,35 @@ impl Shard {
 /// allocated.
 #[derive(Default)]
 struct Slots {
-    slots: Vec<Slot>,
+    slots: Vec<Option<Entry>>,
     /// Indices of the vacant slots, last freed first.
     vacant: Vec<u32>,
     /// How many of the entries are requests.
     requests: usize,
 }
 
-#[derive(Default)]
-struct Slot {
-    /// Counted up whenever an entry leaves the slot.
-    generation: u32,
-    entry: Option<Entry>,
-}
-
 impl Slots {
-    fn insert(&mut self, entry: Entry) -> SlotKey {
+    fn insert(&mut self, entry: Entry) -> u32 {
         self.requests += usize::from(entry.kind == Kind::Request);
         let index = self.vacant.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
+            self.slots.push(None);
             // Entries are far larger than a byte: memory ends long before the numbers do.
             (self.slots.len() - 1) as u32
         });
-        let slot = &mut self.slots[index as usize];
-        slot.entry = Some(entry);
-        SlotKey { index, generation: slot.generation }
+        self.slots[index as usize] = Some(entry);
+        index
     }
 
-    fn holds(&self, key: SlotKey) -> bool {
-        let slot = &self.slots[key.index as usize];
-        slot.generation == key.generation && slot.entry.is_some()
-    }
-
-    fn remove(&mut self, key: SlotKey) -> Option<Entry> {
-        if self.holds(key) {
-            self.take(key.index as usize)
-        } else {
-            None
-        }
-    }
-
-    fn take(&mut self, index: usize) -> Option<Entry> {
-        let slot = &mut self.slots[index];
-        let entry = slot.entry.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
-        self.vacant.push(index as u32);
+    /// Takes the entry out of a slot. Once for every `insert`: called by the drop of its [`Watch`] only.
+    fn remove(&mut self, index: u32) -> Option<Entry> {
+        let entry = self.slots[index as usize].take()?;
+        self.vacant.push(index);
         self.requests -= usize::from(entry.kind == Kind::Request);
         Some(entry)
     }
 
-    fn get(&self, index: usize) -> Option<&Entry> {
-        self.slots[index].entry.as_ref()
-    }
-
     fn entries_mut(&mut self, range: std::ops::Range<usize>) -> impl Iterator<Item = &mut Entry> {
-        self.slots[range].iter_mut().filter_map(|slot| slot.entry.as_mut())
+        self.slots[range].iter_mut().flatten()
     }
 
     fn occupied(&self) -> usize {

@@ -143,12 +143,6 @@ impl Watchdog {
         self.shared.table.begin(coroutine, worker, work, Instant::now())
     }
 
-    /// Ends all work of a coroutine that is gone and ran no `Drop`, and says how much that was.
-    /// See [`Table::end_all`].
-    pub fn end_all(&self, coroutine: CoroutineId) -> usize {
-        self.shared.table.end_all(coroutine)
-    }
-
     /// Everything that runs now, for a live view.
     pub fn running(&self) -> Vec<EntryView> {
         self.shared.table.snapshot(Instant::now())

@@ -96,13 +96,14 @@ fn what_is_done_at_expiry_may_use_the_table() {
     let (table, start) = (Arc::new(Table::new(1)), Instant::now());
     let inner = Arc::clone(&table);
     let on_expiry = Arc::new(move |finding: &Finding| {
-        assert_eq!(inner.end_all(finding.entry.coroutine), 1);
+        assert_eq!(inner.find(finding.entry.coroutine, start).len(), 1);
+        drop(inner.begin(finding.entry.coroutine, worker(0), Work::step("clearing up"), start));
     });
     let watch = table.begin(id(1), worker(0), limited("work").on_expiry(on_expiry), start);
     for finding in table.sweep(start + SECOND * 31) {
         finding.on_expiry.clone().unwrap().expired(&finding);
     }
-    assert!(!watch.is_running());
+    drop(watch);
     assert!(table.is_empty());
 }
 
@@ -131,20 +132,22 @@ fn nested_work_of_one_coroutine_ends_one_by_one() {
     let step = table.begin(id(1), worker(0), Work::step("decode"), start);
     assert_eq!(table.find(id(1), start).len(), 2);
     drop(request);
-    assert!(step.is_running());
     let left: Vec<_> = table.find(id(1), start).into_iter().map(|entry| entry.what).collect();
     assert_eq!(left, ["decode".into()]);
+    drop(step);
+    assert!(table.is_empty());
 }
 
 #[test]
-fn a_late_end_never_takes_newer_work_away() {
+fn a_slot_that_is_used_again_belongs_to_the_newer_work() {
     let (table, start) = (Table::new(1), Instant::now());
-    let dead = table.begin(id(1), worker(0), Work::request("dead"), start);
-    assert_eq!(table.end_all(id(1)), 1);
-    let newer = table.begin(id(1), worker(0), Work::request("newer"), start);
-    drop(dead);
-    assert!(newer.is_running());
-    assert_eq!(table.in_flight(), [1]);
+    drop(table.begin(id(1), worker(0), limited("over"), start));
+    let newer = table.begin(id(2), worker(0), Work::request("newer"), start + SECOND);
+    assert!(table.sweep(start + SECOND * 100).is_empty(), "it has no limits of its own");
+    let view = table.snapshot(start + SECOND * 3).remove(0);
+    assert_eq!((view.coroutine, view.what, view.age), (id(2), "newer".into(), SECOND * 2));
+    drop(newer);
+    assert!(table.is_empty());
 }
 
 #[test]
@@ -160,10 +163,10 @@ fn requests_in_flight_are_counted_at_their_worker_and_steps_are_not() {
         begin(worker(99), Work::request("at a worker the table was not told of")),
     ];
     assert_eq!(table.in_flight(), [1, 2]);
-    assert_eq!(table.in_flight_elsewhere(), 2);
+    assert_eq!(table.len(), watches.len(), "those at no worker are watched as well");
     drop(watches);
     assert_eq!(table.in_flight(), [0, 0]);
-    assert_eq!(table.in_flight_elsewhere(), 0);
+    assert!(table.is_empty());
 }
 
 #[test]
@@ -182,7 +185,6 @@ fn a_sweep_finds_everything_in_a_table_of_many_steps() {
 enum Step {
     Begin { coroutine: u64, worker: usize, request: bool, soft: u64, hard: u64 },
     End { pick: usize },
-    EndAll { coroutine: u64 },
     Sweep { seconds: u64 },
 }
 
@@ -192,18 +194,17 @@ fn any_step() -> impl Strategy<Value = Step> {
             |(coroutine, worker, request, soft, hard)| Step::Begin { coroutine, worker, request, soft, hard }
         ),
         3 => any::<usize>().prop_map(|pick| Step::End { pick }),
-        1 => (1..5_u64).prop_map(|coroutine| Step::EndAll { coroutine }),
         2 => (0..5_u64).prop_map(|seconds| Step::Sweep { seconds }),
     ]
 }
 
 /// What the slow, obvious table knows of an entry.
 struct Known {
-    watch: Watch,
+    /// Held, for it ends the entry.
+    _watch: Watch,
     coroutine: u64,
     worker: usize,
     request: bool,
-    gone: bool,
     soft_at: Instant,
     hard_at: Instant,
     told: Option<Limit>,
@@ -212,7 +213,6 @@ struct Known {
 impl Known {
     fn due(&mut self, now: Instant) -> Option<Limit> {
         let limit = match self.told {
-            _ if self.gone => None,
             Some(Limit::Hard) => None,
             _ if self.hard_at <= now => Some(Limit::Hard),
             None if self.soft_at <= now => Some(Limit::Soft),
@@ -238,18 +238,13 @@ proptest! {
                     let watch = table.begin(id(coroutine), Some(WorkerId::new(worker)), work, now);
                     let (soft_at, hard_at) = (now + SECOND * soft as u32, now + SECOND * hard as u32);
                     known.push(Known {
-                        watch, coroutine, worker, request, gone: false, soft_at, hard_at, told: None,
+                        _watch: watch, coroutine, worker, request, soft_at, hard_at, told: None,
                     });
                 }
                 Step::End { pick } if !known.is_empty() => {
                     known.swap_remove(pick % known.len());
                 }
                 Step::End { .. } => {}
-                Step::EndAll { coroutine } => {
-                    let ended = table.end_all(id(coroutine));
-                    let mine = known.iter_mut().filter(|entry| entry.coroutine == coroutine && !entry.gone);
-                    prop_assert_eq!(ended, mine.map(|entry| entry.gone = true).count());
-                }
                 Step::Sweep { seconds } => {
                     now += SECOND * seconds as u32;
                     let mut expected: HashMap<(u64, bool), usize> = HashMap::new();
@@ -266,12 +261,10 @@ proptest! {
                     prop_assert_eq!(found, expected);
                 }
             }
-            let alive = || known.iter().filter(|entry| !entry.gone);
-            prop_assert_eq!(table.len(), alive().count());
-            prop_assert!(known.iter().all(|entry| entry.watch.is_running() != entry.gone));
-            let in_flight: Vec<_> = (0..WORKERS)
-                .map(|worker| alive().filter(|entry| entry.request && entry.worker == worker).count())
-                .collect();
+            prop_assert_eq!(table.len(), known.len());
+            let requests_of =
+                |worker| known.iter().filter(|entry| entry.request && entry.worker == worker).count();
+            let in_flight: Vec<_> = (0..WORKERS).map(requests_of).collect();
             prop_assert_eq!(table.in_flight(), in_flight);
         }
         drop(known);
