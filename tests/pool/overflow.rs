@@ -1,9 +1,9 @@
 //! A coroutine that overflows its stack while it holds a lease.
 //!
-//! Each case runs in a process of its own: this test binary again, told by name to run one of the ignored tests
-//! below. With large frames the overflow hits the guard page without having written the lowest word of the stack,
-//! and the process survives; with small ones `may` finds that word written and ends the process. Both
-//! are shown, and that nothing is lost wherever the process survives.
+//! Each case runs in processes of its own: this test binary again, told to run that one test, which finds by
+//! an environment variable that it is the one to overflow. With large frames the overflow hits the guard page without
+//! having written the lowest word of the stack, and the process survives; with small ones `may` finds that word
+//! written and ends the process. Both are shown, and that nothing is lost wherever the process survives.
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -26,10 +26,10 @@ enum Fate {
     Ended,
 }
 
-/// Runs an ignored test of this file, with its frames shifted by `padding` bytes, in a process of its own.
+/// Runs `test` of this file again, with its frames shifted by `padding` bytes, in a process of its own.
 fn in_a_process_of_its_own(test: &str, padding: usize) -> Fate {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("overflow::{test}"), "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", &format!("overflow::{test}"), "--nocapture", "--test-threads=1"])
         .env(PADDING, padding.to_string())
         .output()
         .unwrap();
@@ -44,30 +44,58 @@ fn in_a_process_of_its_own(test: &str, padding: usize) -> Fate {
     }
 }
 
-/// Which word of the stack is the last one written is a matter of luck: it survives with one padding at least.
-fn survives(test: &str) {
+/// By how much the frames are to be shifted, in a process that was started to overflow.
+fn padding() -> Option<usize> {
+    std::env::var(PADDING).ok().map(|bytes| bytes.parse().unwrap())
+}
+
+/// Runs `overflow` here if this process was started for it. Else starts such processes for `test`, the caller:
+/// which word of the stack is the last one written is a matter of luck, and one of them at least survives.
+fn survives(test: &str, overflow: impl FnOnce()) {
+    if padding().is_some() {
+        return overflow();
+    }
     let fates = [0, 64, 256, 1024].map(|padding| in_a_process_of_its_own(test, padding));
     assert!(fates.contains(&Fate::Survived), "{fates:?}");
 }
 
 #[test]
 fn a_sandbox_overflowed_with_large_frames_is_replaced() {
-    survives("large_frames_inside");
+    survives("a_sandbox_overflowed_with_large_frames_is_replaced", || {
+        overflow_with(1, |mut leases| {
+            leases[0].enter(|_| black_box(large_frames(0)));
+        });
+    });
 }
 
 #[test]
 fn a_lease_skipped_by_an_overflow_outside_its_sandbox_is_replaced() {
-    survives("large_frames_outside");
+    survives("a_lease_skipped_by_an_overflow_outside_its_sandbox_is_replaced", || {
+        overflow_with(1, |leases| {
+            black_box(large_frames(0));
+            drop(leases);
+        });
+    });
 }
 
 #[test]
 fn several_leases_skipped_by_one_overflow_are_all_replaced() {
-    survives("large_frames_with_several_leases");
+    survives("several_leases_skipped_by_one_overflow_are_all_replaced", || {
+        overflow_with(3, |mut leases| {
+            let (first, others) = leases.split_first_mut().unwrap();
+            first.enter(|_| others[0].enter(|_| black_box(large_frames(0))));
+        });
+    });
 }
 
 #[test]
 fn an_overflow_with_small_frames_ends_the_process_or_replaces_the_sandbox() {
-    in_a_process_of_its_own("small_frames_inside", 0);
+    if padding().is_some() {
+        return overflow_with(1, |mut leases| {
+            leases[0].enter(|_| black_box(small_frames(0)));
+        });
+    }
+    in_a_process_of_its_own("an_overflow_with_small_frames_ends_the_process_or_replaces_the_sandbox", 0);
 }
 
 /// Overflows in frames of more than [`FRAME`] bytes, of which it touches little.
@@ -105,9 +133,8 @@ fn overflow_with(leases: usize, end: impl FnOnce(Vec<Lease<Probe>>) + Send + 'st
     let theirs = pool.clone();
     let overflowed = spawn(move || {
         let leases = (0..leases).map(|_| theirs.checkout().unwrap()).collect();
-        let (padding, mut run) =
-            (std::env::var(PADDING).map_or(0, |bytes| bytes.parse().unwrap()), Some((leases, end)));
-        padded(padding, &mut || {
+        let mut run = Some((leases, end));
+        padded(padding().unwrap_or(0), &mut || {
             let (leases, end) = run.take().unwrap();
             end(leases);
         });
@@ -128,38 +155,4 @@ fn overflow_with(leases: usize, end: impl FnOnce(Vec<Lease<Probe>>) + Send + 'st
     .join()
     .unwrap();
     println!("{SURVIVED}");
-}
-
-#[test]
-#[ignore = "overflows: run by a test above in a process of its own"]
-fn large_frames_inside() {
-    overflow_with(1, |mut leases| {
-        leases[0].enter(|_| black_box(large_frames(0)));
-    });
-}
-
-#[test]
-#[ignore = "overflows: run by a test above in a process of its own"]
-fn large_frames_outside() {
-    overflow_with(1, |leases| {
-        black_box(large_frames(0));
-        drop(leases);
-    });
-}
-
-#[test]
-#[ignore = "overflows: run by a test above in a process of its own"]
-fn large_frames_with_several_leases() {
-    overflow_with(3, |mut leases| {
-        let (first, others) = leases.split_first_mut().unwrap();
-        first.enter(|_| others[0].enter(|_| black_box(large_frames(0))));
-    });
-}
-
-#[test]
-#[ignore = "overflows: run by a test above in a process of its own"]
-fn small_frames_inside() {
-    overflow_with(1, |mut leases| {
-        leases[0].enter(|_| black_box(small_frames(0)));
-    });
 }
