@@ -10,7 +10,7 @@ use sandpool::runtime::{
     WorkerId,
 };
 
-use crate::support::{assert_consistent, eventually, quiet, quiet_panic, OnReset, Probe, Workshop};
+use crate::support::{assert_settled, eventually, quiet, quiet_panic, OnReset, Probe, Workshop};
 
 /// Leases the one sandbox of a pool, ends the lease by `end` in a coroutine, and says whether the next lease
 /// finds the same sandbox.
@@ -30,11 +30,8 @@ fn same_sandbox_after(end: impl FnOnce(Pool<Probe>, Lease<Probe>) + Send + 'stat
         probe.work(2, || ());
         probe.number
     });
-    let status = pool.status();
-    assert_consistent(&status);
-    assert_eq!((status.size, status.idle), (1, 1));
-    assert_eq!(workshop.alive(), 1);
-    assert_eq!(status.created - status.discarded, 1);
+    assert_settled(&pool, &workshop, 0);
+    assert_eq!((workshop.alive(), pool.status().retired), (1, 0));
     number == 0
 }
 

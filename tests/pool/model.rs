@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use sandpool::runtime::{spawn, Canceller, CheckoutError, JoinHandle, Lease, Pool, PoolStatus};
 
-use crate::support::{quiet, quiet_panic, OnReset, Probe, Workshop};
+use crate::support::{assert_settled, quiet, quiet_panic, OnReset, Probe, Workshop};
 
 const ACTORS: usize = 6;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +32,7 @@ enum Step {
     Cancel(usize),
     /// Ends a coroutine that forgets its lease.
     Forget(usize),
+    /// Upkeep; `all_spare` when the idle timeout is over since all that was idle then.
     Maintain {
         all_spare: bool,
     },
@@ -84,6 +85,8 @@ struct Model {
     idle: VecDeque<Uses>,
     held: BTreeMap<usize, Uses>,
     line: VecDeque<usize>,
+    /// The fewest that were idle since all the spare ones were last given up.
+    fewest_idle: usize,
     owed: usize,
     created: u64,
     discarded: u64,
@@ -130,6 +133,7 @@ impl Model {
         if self.closed {
             self.report(actor, Report::Closed);
         } else if let Some(uses) = self.idle.pop_front() {
+            self.fewest_idle = self.fewest_idle.min(self.idle.len());
             self.hold(actor, uses);
         } else if self.size() < self.capacity {
             self.build_for(actor);
@@ -191,9 +195,12 @@ impl Model {
             self.owed = 0;
             return;
         }
-        while all_spare && self.idle.len() > self.min_idle {
-            self.idle.pop_front();
-            self.retired += 1;
+        if all_spare {
+            for _ in self.min_idle..self.fewest_idle {
+                self.idle.pop_front().unwrap();
+                self.retired += 1;
+            }
+            self.fewest_idle = self.idle.len();
         }
         let mut owed = std::mem::take(&mut self.owed);
         while (owed > 0 || self.idle.len() < self.min_idle) && self.size() < self.capacity {
@@ -343,6 +350,7 @@ fn play(mut model: Model, steps: &[Step]) {
             .acquire_timeout(PATIENCE),
     );
     model.maintain(false);
+    let mut now = Instant::now();
     let (reporter, reports) = mpsc::channel();
     let mut actors: Vec<_> = (0..ACTORS).map(|number| Actor::start(number, &pool, &reporter)).collect();
     for (count, &step) in steps.iter().enumerate() {
@@ -398,8 +406,8 @@ fn play(mut model: Model, steps: &[Step]) {
             }
             Step::Maintain { all_spare } => {
                 model.maintain(all_spare);
-                let ahead = if all_spare { IDLE_TIMEOUT * 2 } else { Duration::ZERO };
-                pool.maintain(Instant::now() + ahead);
+                now += if all_spare { IDLE_TIMEOUT * 2 } else { Duration::ZERO };
+                pool.maintain(now);
             }
             Step::BreakFactory(broken) => {
                 model.broken = broken;
@@ -424,7 +432,7 @@ fn play(mut model: Model, steps: &[Step]) {
             assert!(began.elapsed() < Duration::from_secs(10), "{difference} at {}", context());
             std::thread::yield_now();
         }
-        assert_eq!(pool.leases().len(), model.held.len(), "{}", context());
+        assert_settled(&pool, &workshop, model.held.len());
         for &actor in model.held.keys() {
             assert_eq!(pool.leases_of(actors[actor].handle.id()).len(), 1, "actor {actor} at {}", context());
         }
@@ -461,6 +469,7 @@ proptest! {
             idle: VecDeque::new(),
             held: BTreeMap::new(),
             line: VecDeque::new(),
+            fewest_idle: 0,
             owed: 0,
             created: 0,
             discarded: 0,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sandpool::runtime::{spawn, time, CoroutineId, Pool};
 
-use crate::support::{assert_consistent, eventually, quiet, quiet_panic, OnReset, Probe, Workshop};
+use crate::support::{assert_settled, eventually, quiet, quiet_panic, OnReset, Probe, Workshop};
 
 /// A small generator of numbers that look random (xorshift64, Marsaglia 2003).
 struct Dice(u64);
@@ -21,18 +21,46 @@ impl Dice {
     }
 }
 
-fn one_round(pool: &Pool<Probe>, dice: &mut Dice, user: u64) {
+/// The leases that the coroutines of one test hold, counted by these themselves.
+#[derive(Default)]
+struct Held {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// One of them. Ends before its lease does.
+struct HeldOne<'a>(&'a Held);
+
+impl Held {
+    fn one(&self) -> HeldOne<'_> {
+        self.most.fetch_max(self.now.fetch_add(1, SeqCst) + 1, SeqCst);
+        HeldOne(self)
+    }
+}
+
+impl Drop for HeldOne<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, SeqCst);
+    }
+}
+
+fn one_round(pool: &Pool<Probe>, held: &Held, dice: &mut Dice, user: u64) {
     let lease = match dice.roll(8) {
         0 => pool.try_checkout(),
         1 => pool.checkout_within(Duration::from_millis(1)),
         _ => pool.checkout_within(Duration::from_secs(60)),
     };
     let Ok(mut lease) = lease else { return };
+    // Declared after the lease, so dropped before it, also when a cancel unwinds.
+    let one = held.one();
     match dice.roll(40) {
         0 => {
             let _ = catch_unwind(AssertUnwindSafe(|| lease.enter(|_| -> () { quiet_panic() })));
         }
-        1 => return lease.discard(),
+        1 => {
+            drop(one);
+            return lease.discard();
+        }
         2 => lease.enter(|probe| probe.on_reset = OnReset::Fail),
         3..10 => lease.enter(|probe| probe.work(user, time::yield_now)),
         10..13 => lease.enter_deep(|probe| probe.work(user, || ())),
@@ -53,6 +81,7 @@ fn stress(capacity: usize, shards: usize, coroutines: u64, rounds: usize) {
             .max_uses(50)
             .idle_timeout(Duration::from_millis(1)),
     );
+    let held = Arc::new(Held::default());
     let over = Arc::new(AtomicBool::new(false));
     let finished = Arc::new(AtomicUsize::new(0));
     let looks = std::thread::scope(|scope| {
@@ -60,7 +89,10 @@ fn stress(capacity: usize, shards: usize, coroutines: u64, rounds: usize) {
             let mut looks = 0_usize;
             while !over.load(SeqCst) {
                 let status = pool.status();
-                assert_consistent(&status);
+                assert!(status.size <= capacity && workshop.alive() <= capacity, "{status:?}");
+                // Read one after the other: ends that come in between make it less, never more.
+                let ended = status.discarded + status.retired;
+                assert!(status.created <= ended + capacity as u64, "{status:?}");
                 assert!(pool.leases().len() <= capacity);
                 looks += 1;
                 if looks % 16 == 0 {
@@ -72,11 +104,11 @@ fn stress(capacity: usize, shards: usize, coroutines: u64, rounds: usize) {
         });
         let all: Vec<_> = (0..coroutines)
             .map(|seed| {
-                let (pool, finished) = (pool.clone(), Arc::clone(&finished));
+                let (pool, held, finished) = (pool.clone(), Arc::clone(&held), Arc::clone(&finished));
                 spawn(move || {
                     let (mut dice, me) = (Dice(seed + 1), CoroutineId::current());
                     for _ in 0..rounds {
-                        one_round(&pool, &mut dice, me.get());
+                        one_round(&pool, &held, &mut dice, me.get());
                     }
                     finished.fetch_add(1, SeqCst);
                 })
@@ -103,15 +135,15 @@ fn stress(capacity: usize, shards: usize, coroutines: u64, rounds: usize) {
         let status = pool.status();
         status.leased + status.resetting + status.building == 0
     });
+    assert_settled(&pool, &workshop, 0);
     let status = pool.status();
-    assert_eq!(status.waiting, 0);
-    assert_eq!(status.created - status.discarded - status.retired, status.size as u64);
-    assert_eq!(workshop.alive(), status.size);
-    assert_eq!(pool.leases(), []);
-    assert!(status.checkouts > 0);
+    assert!(status.waiting == 0 && status.checkouts > 0, "{status:?}");
+    assert_eq!(held.now.load(SeqCst), 0);
+    assert!((1..=capacity).contains(&held.most.load(SeqCst)), "{} leases at a time", held.most.load(SeqCst));
     // None of the places was lost on the way.
     let all: Vec<_> = (0..capacity).map(|_| pool.try_checkout().unwrap()).collect();
     assert!(pool.try_checkout().is_err());
+    assert_settled(&pool, &workshop, capacity);
     drop(all);
     pool.close();
     assert!(pool.is_drained());
@@ -138,13 +170,14 @@ fn closing_in_the_middle_loses_nothing() {
     for _ in 0..20 {
         let workshop = Arc::new(Workshop::default());
         let pool = workshop.pool(quiet(4).shards(2));
+        let held = Arc::new(Held::default());
         let coroutines: Vec<_> = (0..32)
             .map(|seed| {
-                let pool = pool.clone();
+                let (pool, held) = (pool.clone(), Arc::clone(&held));
                 spawn(move || {
                     let (mut dice, me) = (Dice(seed + 1), CoroutineId::current());
                     while !pool.status().closed {
-                        one_round(&pool, &mut dice, me.get());
+                        one_round(&pool, &held, &mut dice, me.get());
                         time::yield_now();
                     }
                 })
@@ -153,7 +186,8 @@ fn closing_in_the_middle_loses_nothing() {
         eventually("it is busy", || pool.status().checkouts > 100);
         pool.close();
         assert!(pool.wait_drained(Duration::from_secs(60)), "{:?}", pool.status());
-        assert_eq!(workshop.alive(), 0);
+        assert_settled(&pool, &workshop, 0);
+        assert_eq!((workshop.alive(), held.now.load(SeqCst)), (0, 0));
         coroutines.into_iter().for_each(|coroutine| coroutine.join().unwrap());
     }
 }

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandpool::runtime::{AnyError, Pool, PoolOptions, PoolStatus, Sandbox};
+use sandpool::runtime::{AnyError, Pool, PoolOptions, Sandbox};
 
 /// What the test sandboxes of one pool have in common.
 #[derive(Default)]
 pub(crate) struct Workshop {
     pub(crate) built: AtomicUsize,
-    pub(crate) dropped: AtomicUsize,
+    alive: AtomicUsize,
+    most_alive: AtomicUsize,
     /// Has the factory fail.
     pub(crate) broken: AtomicBool,
 }
@@ -18,7 +19,12 @@ pub(crate) struct Workshop {
 impl Workshop {
     /// The sandboxes that exist.
     pub(crate) fn alive(&self) -> usize {
-        self.built.load(SeqCst) - self.dropped.load(SeqCst)
+        self.alive.load(SeqCst)
+    }
+
+    /// The most that ever existed at the same time.
+    pub(crate) fn most_alive(&self) -> usize {
+        self.most_alive.load(SeqCst)
     }
 
     pub(crate) fn build(self: &Arc<Self>) -> Result<Probe, AnyError> {
@@ -26,6 +32,8 @@ impl Workshop {
             return Err("the workshop is broken".into());
         }
         let number = self.built.fetch_add(1, SeqCst);
+        let alive = self.alive.fetch_add(1, SeqCst) + 1;
+        self.most_alive.fetch_max(alive, SeqCst);
         Ok(Probe {
             number,
             used_by: None,
@@ -91,7 +99,7 @@ impl Sandbox for Probe {
 
 impl Drop for Probe {
     fn drop(&mut self) {
-        self.workshop.dropped.fetch_add(1, SeqCst);
+        self.workshop.alive.fetch_sub(1, SeqCst);
     }
 }
 
@@ -110,9 +118,15 @@ pub(crate) fn eventually(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// Asserts what holds in every status.
+/// Asserts that the pool's account is true, when nothing is on its way in it: against the sandboxes that exist, the
+/// leases that the test holds, and the registry.
 #[track_caller]
-pub(crate) fn assert_consistent(status: &PoolStatus) {
-    assert_eq!(status.idle + status.leased + status.resetting + status.building, status.size, "{status:?}");
-    assert!(status.size <= status.capacity, "{status:?}");
+pub(crate) fn assert_settled(pool: &Pool<Probe>, workshop: &Workshop, held: usize) {
+    let (status, alive) = (pool.status(), workshop.alive());
+    assert_eq!((status.leased, status.idle), (held, alive - held), "{alive} are alive: {status:?}");
+    assert_eq!((status.resetting, status.building, status.size), (0, 0, alive), "{status:?}");
+    assert_eq!(pool.leases().len(), held, "{status:?}");
+    assert_eq!(status.created, workshop.built.load(SeqCst) as u64, "{status:?}");
+    assert_eq!(status.created - status.discarded - status.retired, alive as u64, "{status:?}");
+    assert!(workshop.most_alive() <= status.capacity, "{} at a time: {status:?}", workshop.most_alive());
 }

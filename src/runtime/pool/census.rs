@@ -19,9 +19,12 @@
 //!
 //! Where a change does not depend on the flags it is a plain addition; where it does, it is a compare-and-swap,
 //! so that the flag and the counts are read and changed in one step.
+//!
+//! Beside the word, on the same cache line, lies the fewest that were idle since the keeper last asked: what was
+//! never needed in that time. It is read after each change that leaves fewer idle, and hardly ever written.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam::utils::CachePadded;
 
@@ -138,15 +141,22 @@ pub(super) enum Change {
 
 /// The counts of one pool. See the module's documentation.
 pub(super) struct Census {
-    word: CachePadded<AtomicU64>,
+    cell: CachePadded<Cell>,
     capacity: usize,
+}
+
+#[derive(Default)]
+struct Cell {
+    word: AtomicU64,
+    /// At most what was ever idle since the last [`Census::take_fewest_idle`].
+    fewest_idle: AtomicUsize,
 }
 
 impl Census {
     /// An empty pool with room for `capacity`, at most [`MAX_CAPACITY`].
     pub(super) fn new(capacity: usize) -> Self {
         debug_assert!((1..=MAX_CAPACITY).contains(&capacity));
-        Self { word: CachePadded::default(), capacity }
+        Self { cell: CachePadded::default(), capacity }
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -154,7 +164,7 @@ impl Census {
     }
 
     pub(super) fn look(&self) -> Counts {
-        self.checked(self.word.load(Ordering::Acquire))
+        self.checked(self.cell.word.load(Ordering::Acquire))
     }
 
     /// Takes what there is for an arrival.
@@ -171,7 +181,7 @@ impl Census {
 
     #[inline]
     fn reserve_or(&self, wait: impl Fn(u64) -> Option<u64>) -> Reservation {
-        let mut now = self.word.load(Ordering::Relaxed);
+        let mut now = self.cell.word.load(Ordering::Relaxed);
         loop {
             let counts = Counts(now);
             let (next, reservation) = if counts.closed() {
@@ -189,7 +199,12 @@ impl Census {
                 }
             };
             match self.swap(now, next) {
-                Ok(_) => return reservation,
+                Ok(after) => {
+                    if reservation == Reservation::Idle {
+                        self.note_idle(after);
+                    }
+                    return reservation;
+                }
                 Err(newer) => now = newer,
             }
         }
@@ -197,19 +212,39 @@ impl Census {
 
     /// Takes an idle sandbox out of circulation, whoever waits: it counts as resetting.
     pub(super) fn withdraw_idle(&self) -> bool {
-        let mut now = self.word.load(Ordering::Relaxed);
+        let mut now = self.cell.word.load(Ordering::Relaxed);
         while Counts(now).idle() > 0 {
             match self.swap(now, now - Stage::Idle.one() + Stage::Resetting.one()) {
-                Ok(_) => return true,
+                Ok(after) => {
+                    self.note_idle(after);
+                    return true;
+                }
                 Err(newer) => now = newer,
             }
         }
         false
     }
 
+    /// The fewest that were idle at any time since the last call, or since the pool was made.
+    pub(super) fn take_fewest_idle(&self) -> usize {
+        let fewest = self.cell.fewest_idle.swap(usize::MAX, Ordering::AcqRel);
+        // Whoever changed the word before this look may have noted it before the swap: the look sees the change.
+        let now = self.look();
+        self.note_idle(now);
+        fewest.min(now.idle())
+    }
+
+    #[inline]
+    fn note_idle(&self, after: Counts) {
+        let idle = after.idle();
+        if idle < self.cell.fewest_idle.load(Ordering::Relaxed) {
+            self.cell.fewest_idle.fetch_min(idle, Ordering::AcqRel);
+        }
+    }
+
     /// Takes the right to build one more, if there is room and the pool is open.
     pub(super) fn reserve_build(&self) -> bool {
-        let mut now = self.word.load(Ordering::Relaxed);
+        let mut now = self.cell.word.load(Ordering::Relaxed);
         while !Counts(now).closed() && Counts(now).size() < self.capacity {
             match self.swap(now, now + Stage::Building.one()) {
                 Ok(_) => return true,
@@ -243,7 +278,7 @@ impl Census {
 
     #[inline]
     fn unless_wanted(&self, from: Stage, to_one: u64) -> Change {
-        let mut now = self.word.load(Ordering::Relaxed);
+        let mut now = self.cell.word.load(Ordering::Relaxed);
         loop {
             if Counts(now).closed() {
                 return Change::Closed;
@@ -268,25 +303,26 @@ impl Census {
 
     /// Says that nobody waits any more. Under the line's lock.
     pub(super) fn line_is_empty(&self) {
-        self.word.fetch_and(!LINE, Ordering::AcqRel);
+        self.cell.word.fetch_and(!LINE, Ordering::AcqRel);
     }
 
     /// Closes the pool. Whether this call did.
     pub(super) fn close(&self) -> bool {
-        !Counts(self.word.fetch_or(CLOSED, Ordering::AcqRel)).closed()
+        !Counts(self.cell.word.fetch_or(CLOSED, Ordering::AcqRel)).closed()
     }
 
     /// Adds `delta` to the word, of which the caller knows that it holds one of `from`.
     #[inline]
     fn add(&self, from: Stage, delta: u64) -> Counts {
-        let before = self.word.fetch_add(delta, Ordering::AcqRel);
+        let before = self.cell.word.fetch_add(delta, Ordering::AcqRel);
         debug_assert!(Counts(before).of(from) > 0, "no sandbox is {from:?} in {:?}", Counts(before));
         self.checked(before.wrapping_add(delta))
     }
 
     #[inline]
     fn swap(&self, now: u64, next: u64) -> Result<Counts, u64> {
-        self.word
+        self.cell
+            .word
             .compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Relaxed)
             .map(|_| self.checked(next))
     }
@@ -313,6 +349,7 @@ mod tests {
         building: usize,
         line: bool,
         closed: bool,
+        fewest_idle: usize,
     }
 
     impl Model {
@@ -368,6 +405,7 @@ mod tests {
         Vacate(Stage),
         HandOver(Stage, Stage, bool),
         LineIsEmpty,
+        TakeFewestIdle,
         Close,
     }
 
@@ -386,6 +424,7 @@ mod tests {
             2 => held().prop_map(Step::Vacate),
             3 => (held(), held(), any::<bool>()).prop_map(|(from, to, last)| Step::HandOver(from, to, last)),
             1 => Just(Step::LineIsEmpty),
+            1 => Just(Step::TakeFewestIdle),
             1 => Just(Step::Close),
         ]
     }
@@ -454,12 +493,17 @@ mod tests {
                         model.line = false;
                         census.line_is_empty();
                     }
+                    Step::TakeFewestIdle => {
+                        assert_eq!(census.take_fewest_idle(), model.fewest_idle);
+                        model.fewest_idle = model.idle;
+                    }
                     Step::Close => {
                         assert_eq!(census.close(), !model.closed);
                         model.closed = true;
                     }
                     Step::Shift(..) | Step::SettleIdle(_) | Step::Vacate(_) | Step::HandOver(..) => {}
                 }
+                model.fewest_idle = model.fewest_idle.min(model.idle);
                 model.assert_is(census.look());
             }
         }

@@ -2,8 +2,15 @@
 //!
 //! All of it is one function of `now`, [`Upkeep::maintain`]. The keeper is a thread that calls it; it holds the pool
 //! only while it is at work, and ends with it.
+//!
+//! # When a sandbox is spare
+//!
+//! Idle sandboxes go round first in, first out, so that a little traffic uses each of them now and then: how long one
+//! of them has been idle says nothing about how many are needed. What tells is how many were idle *at every moment*
+//! of the idle timeout: so many were not needed. The census notes the fewest between two rounds, and
+//! [`FewestIdle`] joins these to a window.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,50 +29,92 @@ use super::Sandbox;
 /// What upkeep remembers from one round to the next.
 #[derive(Default)]
 pub(super) struct Upkeep {
-    /// The leases that were reported as held for too long, and are still held. The lock is also what lets only
-    /// one round happen at a time.
-    reported: Mutex<HashSet<LeaseId>>,
+    /// The lock is also what lets only one round happen at a time.
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// The leases that were reported as held for too long, and are still held.
+    reported: HashSet<LeaseId>,
+    fewest_idle: FewestIdle,
 }
 
 impl Upkeep {
     /// One round, as of `now`. Does nothing while another round is at work.
     pub(super) fn maintain<S: Sandbox>(&self, shared: &Arc<Shared<S>>, now: Instant) {
-        let Some(mut reported) = self.reported.try_lock() else { return };
+        let Some(mut memory) = self.memory.try_lock() else { return };
         let now = shared.clock.stamp(now);
-        shared.note_upkeep(now);
-        give_up_idle(shared, now);
+        give_up_spare(shared, now, &mut memory.fewest_idle);
+        give_up_old(shared, now);
         build_ahead(shared);
-        report_leaks(shared, now, &mut reported);
+        report_leaks(shared, now, &mut memory.reported);
     }
 }
 
-/// Drops the idle sandboxes that are worn or were not needed for too long.
-fn give_up_idle<S: Sandbox>(shared: &Shared<S>, now: Stamp) {
-    let options = &shared.options;
-    let is_over =
-        |limit: Option<Duration>, start: Stamp| limit.is_some_and(|limit| now.since(start) >= limit);
+/// The fewest sandboxes that were idle at any moment of a window that ends now and moves on in steps.
+#[derive(Default)]
+struct FewestIdle {
+    /// Since when, and the fewest since then and until the next span, oldest first. Together they reach back over the
+    /// window, or to the pool's beginning.
+    spans: VecDeque<(Stamp, usize)>,
+}
+
+impl FewestIdle {
+    /// Into how many steps a window is divided.
+    const STEPS: u32 = 8;
+
+    /// Takes in the fewest since the call before. Gives those of the whole `window` before `now`, and of at most one
+    /// step or the time between two calls more; `None` for a pool younger than that.
+    fn note(&mut self, fewest: usize, window: Duration, now: Stamp) -> Option<usize> {
+        if self.spans.is_empty() {
+            self.spans.push_back((Stamp::default(), usize::MAX));
+        }
+        if let Some((_, current)) = self.spans.back_mut() {
+            *current = fewest.min(*current);
+        }
+        while self.spans.get(1).is_some_and(|&(start, _)| now.since(start) >= window) {
+            self.spans.pop_front();
+        }
+        let is_over =
+            |from: Option<&(Stamp, usize)>, time| from.is_some_and(|&(from, _)| now.since(from) >= time);
+        let is_whole = is_over(self.spans.front(), window);
+        let fewest = self.spans.iter().map(|&(_, fewest)| fewest).min();
+        if is_over(self.spans.back(), window / Self::STEPS) {
+            self.spans.push_back((now, usize::MAX));
+        }
+        fewest.filter(|_| is_whole)
+    }
+}
+
+/// Drops as many idle sandboxes as were not needed during the idle timeout, down to the minimum.
+fn give_up_spare<S: Sandbox>(shared: &Shared<S>, now: Stamp, fewest_idle: &mut FewestIdle) {
+    let Some(timeout) = shared.options.idle_timeout else { return };
+    let unneeded = fewest_idle.note(shared.census.take_fewest_idle(), timeout, now).unwrap_or(0);
+    for turn in 0..unneeded.saturating_sub(shared.options.min_idle) {
+        if !shared.census.withdraw_idle() {
+            return;
+        }
+        let mut slot = shared.take_idle(turn % shared.shards.count(), Stage::Resetting);
+        slot.fate = Fate::Spare;
+    }
+}
+
+/// Drops the idle sandboxes that are too old.
+fn give_up_old<S: Sandbox>(shared: &Shared<S>, now: Stamp) {
+    let Some(lifetime) = shared.options.max_lifetime else { return };
     // The registry knows whether it is worth to take sandboxes out of circulation and look at them.
-    let worth_it = shared.registry.look().any(|seen| {
-        seen.holder.is_none()
-            && seen.built.is_some_and(|built| {
-                is_over(options.max_lifetime, built) || is_over(options.idle_timeout, seen.since)
-            })
-    });
-    if !worth_it {
+    let is_old = |built: Option<Stamp>| built.is_some_and(|built| now.since(built) >= lifetime);
+    if !shared.registry.look().any(|seen| seen.holder.is_none() && is_old(seen.built)) {
         return;
     }
-    let idle = shared.census.look().idle();
-    let mut spare = idle.saturating_sub(options.min_idle);
-    for turn in 0..idle {
+    for turn in 0..shared.census.look().idle() {
         if !shared.census.withdraw_idle() {
             return;
         }
         let mut slot = shared.take_idle(turn % shared.shards.count(), Stage::Resetting);
         if slot.is_old(now) {
             slot.fate = Fate::Worn;
-        } else if spare > 0 && slot.is_spare(now) {
-            spare -= 1;
-            slot.fate = Fate::Spare;
         } else {
             shared.settle(slot);
         }
@@ -162,5 +211,51 @@ fn keep<S: Sandbox>(pool: &Weak<Handle<S>>, interval: Duration) {
         }
         // Discards and the pool's close wake it early.
         thread::park_timeout(interval);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(80);
+
+    fn at(seconds: u64) -> Stamp {
+        Stamp(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn only_what_was_idle_during_the_whole_window_counts() {
+        let mut fewest = FewestIdle::default();
+        // Until 40 s all but one are in use now and then, from then on never more than four of ten.
+        for second in 1..=40 {
+            assert_eq!(fewest.note(1, WINDOW, at(second)), None, "at {second} s");
+        }
+        for second in 41..80 {
+            assert_eq!(fewest.note(6, WINDOW, at(second)), None, "at {second} s");
+        }
+        for second in 80..120 {
+            assert_eq!(fewest.note(6, WINDOW, at(second)), Some(1), "at {second} s");
+        }
+        // A step later at the latest the window has left that time behind.
+        assert_eq!(fewest.note(6, WINDOW, at(130)), Some(6));
+        assert_eq!(fewest.note(3, WINDOW, at(131)), Some(3));
+    }
+
+    #[test]
+    fn seldom_rounds_are_enough() {
+        let mut fewest = FewestIdle::default();
+        assert_eq!(fewest.note(0, WINDOW, at(40)), None);
+        assert_eq!(fewest.note(5, WINDOW, at(160)), Some(5));
+        assert_eq!(fewest.note(2, WINDOW, at(10_000)), Some(2));
+    }
+
+    #[test]
+    fn what_it_remembers_is_bounded() {
+        let mut fewest = FewestIdle::default();
+        for tenth in 0..100_000 {
+            fewest.note(3, WINDOW, Stamp(tenth * 100_000_000));
+            assert!(fewest.spans.len() <= FewestIdle::STEPS as usize + 2);
+        }
     }
 }

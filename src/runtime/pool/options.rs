@@ -116,8 +116,8 @@ impl PoolOptions {
         self
     }
 
-    /// After which time without use an idle sandbox is given up, as long as more than
-    /// [`min_idle`](Self::min_idle) are idle. Default: 5 minutes. `None` keeps them all.
+    /// After which time unneeded sandboxes are given up: as many as were idle at every moment of it, beyond
+    /// [`min_idle`](Self::min_idle). Default: 5 minutes. `None` keeps them all.
     #[must_use]
     pub fn idle_timeout(mut self, idle_timeout: impl Into<Option<Duration>>) -> Self {
         self.idle_timeout = idle_timeout.into();

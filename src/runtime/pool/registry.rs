@@ -68,9 +68,7 @@ pub(super) struct Seen {
     pub(super) holder: Option<Holder>,
     /// When the sandbox was built; `None` for a place without one.
     pub(super) built: Option<Stamp>,
-    /// Since when the sandbox has been lent, or not.
-    pub(super) since: Stamp,
-    /// When something last began in it; of an earlier lease where that is before `since`.
+    /// When something last began in it; of an earlier lease where that is before the holder's `since`.
     pub(super) used: Stamp,
 }
 
@@ -108,9 +106,7 @@ impl Registry {
 
     /// A sandbox has been built for `place`.
     pub(super) fn built(&self, place: u32, now: Stamp) {
-        let record = self.record(place);
-        record.since.store(now.0, Ordering::Relaxed);
-        record.built.store(now.0, Ordering::Release);
+        self.record(place).built.store(now.0, Ordering::Release);
     }
 
     /// The sandbox of `place` is no more.
@@ -141,13 +137,11 @@ impl Registry {
 
     /// The lease of `place` is over. Called by the one that held it.
     #[inline]
-    pub(super) fn returned(&self, place: u32, now: Stamp) {
+    pub(super) fn returned(&self, place: u32) {
         let record = self.record(place);
         let turn = record.turn.load(Ordering::Relaxed);
         debug_assert!(turn % 2 == 1, "place {place} was not lent");
         record.turn.store(turn + 1, Ordering::Release);
-        fence(Ordering::Release);
-        record.since.store(now.0, Ordering::Relaxed);
     }
 
     /// How many leases there ever were.
@@ -193,7 +187,7 @@ impl Record {
             let holder =
                 coroutine.filter(|_| turn % 2 == 1).map(|coroutine| Holder { coroutine, worker, since });
             let whole = self.turn.load(Ordering::Relaxed) == turn;
-            whole.then_some(Seen { place, turn, holder, built, since, used })
+            whole.then_some(Seen { place, turn, holder, built, used })
         })
     }
 }

@@ -1,5 +1,8 @@
 //! Where idle sandboxes lie: one bounded queue for each home worker.
 //!
+//! First in, first out, as the queues are crossbeam's: all idle sandboxes of a worker take their turns, and none grows
+//! old at the bottom. How many are needed is seen from the census' counts, not from who lies how long (see `keeper`).
+//!
 //! Each queue has room for every sandbox of the pool, so a push always succeeds. A pop is for those only who
 //! know from the census that a sandbox is theirs: it looks at its own queue first, then at its neighbours',
 //! and looks again if it must, for while it walks from one queue to the next others may take what it has not

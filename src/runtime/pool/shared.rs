@@ -6,14 +6,14 @@
 //! coroutine unwinds, and when its storage is freed on some thread or other.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
 use parking_lot::Mutex;
 
 use super::census::{Census, Change, Reservation, Stage};
-use super::clock::{Clock, Stamp};
+use super::clock::Clock;
 use super::error::{AnyError, BuildError};
 use super::line::{Line, Waiter};
 use super::options::PoolOptions;
@@ -64,10 +64,6 @@ pub(super) struct Shared<S: Sandbox> {
     /// How many sandboxes ended that the keeper is to replace.
     owed: AtomicUsize,
     keeper: OnceLock<Thread>,
-    /// The stamp of the latest upkeep: a clock that costs nothing to read.
-    last_upkeep: AtomicU64,
-    /// Whether that clock is good enough to tell when a sandbox came home.
-    upkeep_is_often: bool,
     /// Those that wait for the closed pool to be empty.
     drained: Mutex<Vec<Arc<time::Waiter>>>,
 }
@@ -76,11 +72,6 @@ impl<S: Sandbox> Shared<S> {
     pub(super) fn new(options: PoolOptions, shards: usize, factory: Factory<S>) -> Self {
         static NEXT_SERIAL: AtomicU32 = AtomicU32::new(1);
         let capacity = options.capacity;
-        let upkeep_is_often = match (options.idle_timeout, options.upkeep_interval) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(timeout), Some(interval)) => interval <= timeout / 16,
-        };
         Self {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             census: Census::new(capacity),
@@ -94,8 +85,6 @@ impl<S: Sandbox> Shared<S> {
             free_places: Mutex::new((0..capacity as u32).rev().collect()),
             owed: AtomicUsize::new(0),
             keeper: OnceLock::new(),
-            last_upkeep: AtomicU64::new(0),
-            upkeep_is_often,
             drained: Mutex::default(),
             options,
         }
@@ -279,21 +268,6 @@ impl<S: Sandbox> Shared<S> {
     /// How many sandboxes are to be replaced; who asks has to do it.
     pub(super) fn take_owed(&self) -> usize {
         self.owed.swap(0, Ordering::Relaxed)
-    }
-
-    pub(super) fn note_upkeep(&self, now: Stamp) {
-        self.last_upkeep.fetch_max(now.0, Ordering::Relaxed);
-    }
-
-    /// The time of a return, to a small part of the idle timeout, which is all it is for: where a keeper comes by
-    /// often enough, the time of its last round.
-    #[inline]
-    pub(super) fn roughly_now(&self) -> Stamp {
-        if self.upkeep_is_often {
-            Stamp(self.last_upkeep.load(Ordering::Relaxed))
-        } else {
-            self.clock.now()
-        }
     }
 
     pub(super) fn set_keeper(&self, keeper: Thread) {

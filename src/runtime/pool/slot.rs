@@ -31,8 +31,6 @@ pub(super) struct Slot<S: Sandbox> {
     poisoned: bool,
     uses: u64,
     built: Stamp,
-    /// When it came home, roughly.
-    idle_since: Stamp,
     /// The turn of its lease, while it is lent.
     turn: Option<u64>,
 }
@@ -68,7 +66,6 @@ impl<S: Sandbox> Slot<S> {
             poisoned: false,
             uses: 0,
             built,
-            idle_since: built,
             turn: None,
         })
     }
@@ -119,14 +116,12 @@ impl<S: Sandbox> Slot<S> {
             self.fate = Fate::ResetFailed(error);
             return false;
         }
-        let roughly_now = self.shared.roughly_now();
         self.uses += 1;
-        self.end_turn(roughly_now);
+        self.end_turn();
         if self.is_worn() {
             self.fate = Fate::Worn;
             return false;
         }
-        self.idle_since = roughly_now;
         true
     }
 
@@ -142,14 +137,10 @@ impl<S: Sandbox> Slot<S> {
         self.shared.options.max_lifetime.is_some_and(|most| now.since(self.built) >= most)
     }
 
-    pub(super) fn is_spare(&self, now: Stamp) -> bool {
-        self.shared.options.idle_timeout.is_some_and(|most| now.since(self.idle_since) >= most)
-    }
-
     #[inline]
-    fn end_turn(&mut self, now: Stamp) {
+    fn end_turn(&mut self) {
         if self.turn.take().is_some() {
-            self.shared.registry.returned(self.place, now);
+            self.shared.registry.returned(self.place);
         }
     }
 }
@@ -176,7 +167,7 @@ impl<S: Sandbox> Drop for Slot<S> {
                 );
             }));
         }
-        self.end_turn(self.shared.roughly_now());
+        self.end_turn();
         self.shared.place_is_free(self.place, self.stage, &self.fate);
     }
 }
