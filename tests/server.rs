@@ -8,6 +8,8 @@ use common::{connect, packets, post, processed_alone, request, Answer, Client, S
 use sandbox::{Settings, SettingsUpdate};
 use sandpool::audio_file::{Recording, SampleFormat, WavFormat};
 use serde_json::json;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::Frame;
 
 #[test]
 fn status_has_the_documented_fields_and_a_census_that_adds_up() {
@@ -17,11 +19,25 @@ fn status_has_the_documented_fields_and_a_census_that_adds_up() {
         assert!(status["uptime_seconds"].as_f64().unwrap() >= 0.0);
         assert!(status["connections"].as_u64().unwrap() >= 1);
         assert!(status["totals"].is_object());
+        assert_eq!(census(&status["pool"]), [7, 3, 3, 0, 0, 0]);
         let pool = |name: &str| status["pool"][name].as_u64().unwrap_or_else(|| panic!("{name} in {status}"));
-        assert_eq!(pool("capacity"), 7);
-        assert_eq!(pool("size"), pool("idle") + pool("leased") + pool("resetting") + pool("building"));
         assert_eq!((pool("waiting"), pool("created"), pool("discarded"), pool("timed_out")), (0, 3, 0, 0));
     }
+    // Two clients that speak hold one each, and the keeper fills the minimum up again.
+    let packet = &packets(&Settings::default(), 1, 1)[0];
+    let mut speaking = [Client::welcome(server.addr).0, Client::welcome(server.addr).0];
+    speaking.iter_mut().for_each(|client| assert!(client.audio(packet).is_ok()));
+    let pool = server.pool_becomes(|pool| pool["idle"] == 3);
+    assert_eq!((census(&pool), pool["created"].as_u64()), ([7, 5, 3, 2, 0, 0], Some(5)));
+    drop(speaking);
+    let pool = server.pool_becomes(|pool| pool["idle"] == 5);
+    assert_eq!((census(&pool), pool["created"].as_u64()), ([7, 5, 5, 0, 0, 0], Some(5)));
+}
+
+/// Capacity, size, idle, leased, resetting, building.
+fn census(pool: &serde_json::Value) -> [u64; 6] {
+    ["capacity", "size", "idle", "leased", "resetting", "building"]
+        .map(|name| pool[name].as_u64().unwrap_or_else(|| panic!("{name} in {pool}")))
 }
 
 #[test]
@@ -67,6 +83,35 @@ fn echo_answers_any_method_with_the_body() {
     let large = tungstenite::Message::binary(vec![7; 3 << 20]);
     echo.socket.send(large.clone()).unwrap();
     assert_eq!(echo.socket.read().unwrap(), large);
+}
+
+#[test]
+fn an_echo_is_as_long_as_16_mib_and_no_longer() {
+    const MOST: usize = 16 << 20;
+    let server = ServerProcess::start(&[]);
+    let mut echo = Client::connect(server.addr, "/echo");
+    let largest = tungstenite::Message::binary(vec![7; MOST]);
+    echo.socket.send(largest.clone()).unwrap();
+    assert!(echo.socket.read().unwrap() == largest);
+
+    let closed_as_too_big = |echo: &mut Client| match echo.socket.read().unwrap() {
+        tungstenite::Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1009),
+        other => panic!("a close expected, got {} bytes", other.len()),
+    };
+    // One byte more, in a second frame.
+    let frame = |bytes: Vec<u8>, kind, last| {
+        tungstenite::Message::Frame(Frame::message(bytes, OpCode::Data(kind), last))
+    };
+    echo.socket.send(frame(vec![7; MOST], Data::Binary, false)).unwrap();
+    echo.socket.send(frame(vec![7; 1], Data::Continue, true)).unwrap();
+    closed_as_too_big(&mut echo);
+    // One byte more in one frame: refused at its head, before any of it is sent.
+    let mut echo = Client::connect(server.addr, "/echo");
+    let mut head = vec![0x82, 0x80 | 127];
+    head.extend((MOST as u64 + 1).to_be_bytes());
+    head.extend([1, 2, 3, 4]);
+    echo.socket.get_mut().write_all(&head).unwrap();
+    closed_as_too_big(&mut echo);
 }
 
 #[test]
@@ -327,15 +372,61 @@ fn a_recording_comes_back_enhanced_in_its_own_format() {
     assert_eq!(server.pool()["leased"], 0);
 }
 
+/// Decodes an Ogg Opus file as RFC 7845 says: pre-skip off the beginning, the last page's position as the end.
+fn decode_ogg_opus(file: &[u8]) -> Recording {
+    let mut reader = ogg::PacketReader::new(std::io::Cursor::new(file));
+    let head = reader.read_packet_expected().unwrap().data;
+    assert_eq!(&head[..8], b"OpusHead");
+    let channels = u16::from(head[9]);
+    let pre_skip = usize::from(u16::from_le_bytes([head[10], head[11]]));
+    assert_eq!(&reader.read_packet_expected().unwrap().data[..8], b"OpusTags");
+    let layout = if channels == 2 { opus::Channels::Stereo } else { opus::Channels::Mono };
+    let mut decoder = opus::Decoder::new(48_000, layout).unwrap();
+    let (mut samples, mut room, mut end) = (Vec::new(), vec![0.0; 5_760 * 2], 0);
+    while let Some(packet) = reader.read_packet().unwrap() {
+        let frames = decoder.decode_float(&packet.data, &mut room, false).unwrap();
+        samples.extend_from_slice(&room[..frames * usize::from(channels)]);
+        end = packet.absgp_page() as usize;
+    }
+    assert!(samples.len() >= end * usize::from(channels), "the packets hold all that the last page promises");
+    samples.truncate(end * usize::from(channels));
+    samples.drain(..pre_skip * usize::from(channels));
+    let format = WavFormat { sample_rate: 48_000, channels, sample_format: SampleFormat::F32 };
+    Recording { format, samples }
+}
+
+#[test]
+fn the_first_format_that_a_client_accepts_is_what_it_gets() {
+    let server = ServerProcess::start(&[]);
+    let sent = recording(16_000, 1, SampleFormat::I16, 0.1);
+    for (accept, expected) in [
+        ("audio/wav, audio/ogg", Some("audio/wav")),
+        ("audio/ogg, audio/wav", Some("audio/ogg")),
+        ("audio/*", Some("audio/wav")),
+        ("text/html, Audio/Opus;q=0.5, */*", Some("audio/ogg")),
+        ("audio/ogg;q=0, */*", Some("audio/wav")),
+        ("audio/wav; q=0.000, */*;q=0.1", Some("audio/ogg")),
+        ("audio/wav;q=0, audio/ogg;q=0, */*", None),
+        ("*/*;q=0", None),
+        ("text/html", None),
+    ] {
+        let answer = post(server.addr, "/process", &format!("Accept: {accept}\r\n"), &sent);
+        let got = (answer.status, answer.header("content-type").filter(|_| answer.status == 200));
+        assert_eq!(got, (if expected.is_some() { 200 } else { 406 }, expected), "{accept}");
+    }
+}
+
 #[test]
 fn a_recording_comes_back_as_ogg_opus_when_asked_for() {
     let server = ServerProcess::start(&[]);
     let sent = recording(44_100, 2, SampleFormat::I16, 2.0);
     let answer = post(server.addr, "/process?bitrate=48000&intensity=0.5", "Accept: audio/ogg\r\n", &sent);
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("audio/ogg")));
-    assert!(answer.body.starts_with(b"OggS") && answer.body.windows(8).any(|part| part == b"OpusHead"));
-    assert!(answer.body.len() > 4_000, "{} bytes", answer.body.len());
-    assert_eq!(post(server.addr, "/process", "Accept: text/html\r\n", &sent).status, 406);
+    let decoded = decode_ogg_opus(&answer.body);
+    assert_eq!((decoded.format.channels, decoded.frames()), (2, 2 * 48_000));
+    // The same sound, enhanced: not silence, and not softer than it was.
+    let sent_dbfs = Recording::from_wav(&sent).unwrap().rms_dbfs();
+    assert!(decoded.rms_dbfs() > sent_dbfs, "{} dBFS became {}", sent_dbfs, decoded.rms_dbfs());
     assert_eq!(post(server.addr, "/process?intensity=3", "", &sent).status, 400);
     assert_eq!(post(server.addr, "/process?volume=3", "", &sent).status, 400);
 }
@@ -375,4 +466,38 @@ fn too_many_connections_are_refused_and_the_others_live_on() {
         assert_eq!(client.command(r#"{"command":"ping"}"#)["type"], "pong");
     }
     drop(clients);
+    // The places of those that are gone are free again.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while server.get("/health").status != 200 {
+        assert!(std::time::Instant::now() < deadline, "nobody gets in any more");
+    }
+}
+
+#[test]
+fn one_request_more_than_there_are_coroutines_for_is_refused_and_the_others_live_on() {
+    // What 12 connections leave of 16 coroutines is for requests.
+    let server = ServerProcess::start(&["--max-connections", "12", "--max-coroutines", "16"]);
+    let mut sleeping: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = connect(server.addr);
+            stream.write_all(b"GET /sleep?ms=3000 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    // Asked at the other listener, for it would be a request too many at this one.
+    let status = || request(server.ops, "GET /status HTTP/1.1\r\nHost: test\r\n\r\n").json();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while status()["pool"]["leased"] != 4 {
+        assert!(std::time::Instant::now() < deadline, "the requests do not sleep: {}", status());
+    }
+    let refused = server.get("/health");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    for stream in &mut sleeping {
+        assert_eq!(Answer::read(stream).status, 200);
+    }
+    // The same connections are served again.
+    for stream in &mut sleeping {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+        assert_eq!(Answer::read(stream).status, 200);
+    }
 }

@@ -53,22 +53,39 @@ pub(super) fn respond(state: &State, request: Request) -> Result<Response, Refus
     Ok(Response::bytes(200, if as_ogg { "audio/ogg" } else { "audio/wav" }, bytes.into_inner()))
 }
 
-/// What `Accept` asks for: WAV unless it names Ogg and not WAV.
+/// Whether `Accept` asks for Ogg rather than WAV. The first range that there is an answer for decides, whatever weight
+/// it has; a range that stands for both (`*/*`) means WAV. What is named with a weight of 0 is not answered with.
 fn wants_ogg(request: &Request) -> Result<bool, Refusal> {
+    const WAV: &[&str] = &["audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave"];
+    const OGG: &[&str] = &["audio/ogg", "application/ogg", "audio/opus"];
+    const BOTH: &[&str] = &["*/*", "audio/*"];
     let Some(accept) = request.header("accept") else { return Ok(false) };
-    let accepts = |names: &[&str]| {
-        accept.split(',').any(|range| {
-            let name = range.split(';').next().unwrap_or_default().trim();
-            names.iter().any(|accepted| name.eq_ignore_ascii_case(accepted))
+    let ranges = || {
+        accept.split(',').map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            (name, parts.any(is_weight_of_zero))
         })
     };
-    if accepts(&["audio/ogg", "application/ogg", "audio/opus"]) {
-        Ok(true)
-    } else if accepts(&["*/*", "audio/*", "audio/wav", "audio/wave", "audio/x-wav", "audio/vnd.wave"]) {
-        Ok(false)
-    } else {
-        Err(Refusal::bad(406, "NOT_ACCEPTABLE", "Accept: there is audio/wav and audio/ogg"))
-    }
+    let is_in = |name: &str, names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let is_refused = |names| ranges().any(|(name, refused)| refused && is_in(name, names));
+    let (wav, ogg) = (!is_refused(WAV), !is_refused(OGG));
+    ranges()
+        .filter(|(_, refused)| !refused)
+        .find_map(|(name, _)| {
+            if wav && (is_in(name, WAV) || is_in(name, BOTH)) {
+                Some(false)
+            } else {
+                (ogg && (is_in(name, OGG) || is_in(name, BOTH))).then_some(true)
+            }
+        })
+        .ok_or_else(|| Refusal::bad(406, "NOT_ACCEPTABLE", "Accept: there is audio/wav and audio/ogg"))
+}
+
+/// `q=0`, in any of the ways to write it (RFC 9110, section 12.4.2).
+fn is_weight_of_zero(parameter: &str) -> bool {
+    let weight = parameter.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("q"));
+    weight.is_some_and(|(_, value)| value.parse() == Ok(0.0_f32))
 }
 
 /// The settings that the query names.
