@@ -113,7 +113,7 @@ settings! {
     /// A sandbox is replaced when it is older than this.
     sandbox_max_lifetime: Option<Duration>, "sandbox-max-lifetime" "TIME", in SECOND..=365 * DAY,
         default |_| None;
-    /// A sandbox above the minimum that nobody used for so long is given up.
+    /// Sandboxes above the minimum that were not needed for so long are given up.
     sandbox_idle: Option<Duration>, "sandbox-idle" "TIME", in SECOND..=DAY,
         default |_| Some(300 * SECOND);
     /// A lease in whose sandbox nothing was done for so long is reported as a probable leak.

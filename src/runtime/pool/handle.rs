@@ -194,7 +194,7 @@ impl<S: Sandbox> Pool<S> {
     }
 
     /// Looks after the pool as of `now`: replaces what was discarded, builds up to the minimum that is to lie ready, gives
-    /// up what has been idle for too long or is worn, and reports leases held for too long.
+    /// up what is not needed or too old, and reports leases held for too long.
     ///
     /// The pool's keeper thread calls this; call it yourself only where there is none
     /// ([`PoolOptions::upkeep_interval`]). Does nothing while another call is at work.

@@ -36,7 +36,7 @@ pub struct PoolStatus {
     pub created: u64,
     /// Sandboxes that could not be lent again: poisoned, lost, discarded by their holder, or not to be reset.
     pub discarded: u64,
-    /// Sound sandboxes that were given up: worn, too old, idle for too long, or left when the pool closed.
+    /// Sound sandboxes that were given up: worn, too old, not needed, or left when the pool closed.
     pub retired: u64,
     /// Builds that failed.
     pub build_failures: u64,
