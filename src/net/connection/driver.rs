@@ -11,7 +11,7 @@ use super::poller::millis;
 use super::{http, socket};
 use crate::net::app::App;
 use crate::net::poller::Flags;
-use crate::runtime::time::Waiter;
+use crate::runtime::time::{self, Waiter};
 use crate::runtime::{on_end, CoroutineId};
 
 /// How a driver leaves its connection.
@@ -30,11 +30,18 @@ pub(crate) enum Leave {
 /// The most that a client may still send after it was told that the connection closes, before it is cut off.
 const MAX_DISCARDED: usize = 8 << 20;
 
+/// What a connection may do in one turn, before the others of its worker have theirs: so many bytes read, or what is as
+/// much work. A client that always has more to send would keep the worker for itself otherwise.
+const TURN_BYTES: usize = 64 * 1024;
+
 /// The driver's view of its connection.
 pub(crate) struct Driver<'a, A: App> {
     pub(crate) link: &'a Arc<Link<A>>,
     pub(crate) readiness: Readiness,
     waiter: Option<Arc<Waiter>>,
+    /// What has been done in this turn, in bytes. A wait begins no new one: the worker does not look at its sockets as
+    /// long as what is waited for is a coroutine that runs at once.
+    worked: usize,
 }
 
 /// Drives `link`, whose body lies in it, until it parks or ends.
@@ -43,7 +50,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
     let id = CoroutineId::current().get();
     link.begin_driving(id);
     watch_for_overflow(&link, id);
-    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None };
+    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None, worked: 0 };
     loop {
         let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
             Protocol::Http(state) => http::run(&mut driver, state),
@@ -137,7 +144,34 @@ impl<A: App> Driver<'_, A> {
 
     /// Reads into `buffer`, which has room.
     pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<ReadOutcome> {
-        self.readiness.read(&self.link.socket, buffer)
+        let outcome = self.readiness.read(&self.link.socket, buffer);
+        if let Ok(ReadOutcome::Bytes(length)) = outcome {
+            self.count_work(length);
+        }
+        outcome
+    }
+
+    /// Counts what is as much work as reading `bytes`, which is done in this turn.
+    pub(crate) fn count_work(&mut self, bytes: usize) {
+        self.worked = self.worked.saturating_add(bytes);
+    }
+
+    /// Whether the connection has done enough for one turn.
+    pub(crate) fn turn_is_over(&self) -> bool {
+        self.worked >= TURN_BYTES
+    }
+
+    /// Lets the others of this worker have their turn, and begins a new one.
+    pub(crate) fn end_turn(&mut self) {
+        self.worked = 0;
+        time::yield_now();
+    }
+
+    /// Lets the others of this worker have their turn if this connection's is over.
+    pub(crate) fn share_worker(&mut self) {
+        if self.turn_is_over() {
+            self.end_turn();
+        }
     }
 
     /// Writes all of `head` and `tail`, waiting as it must. `false`: the client is gone, or has read nothing for the
@@ -194,6 +228,7 @@ impl<A: App> Driver<'_, A> {
                     if discarded > MAX_DISCARDED || self.now() >= deadline {
                         break;
                     }
+                    self.share_worker();
                 }
                 Ok(ReadOutcome::Nothing) => {
                     if self.now() >= deadline {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::body::{read_body, Unread};
 use super::call::{call, Outcome};
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
@@ -11,8 +12,7 @@ use super::socket::SocketState;
 use crate::net::app::{App, RouteLimits};
 use crate::net::buffers::BUFFER_BYTES;
 use crate::net::http::{
-    expects_continue, framing, parse_head, too_large, write_response_head, ChunkedDecoder, Framing, Head,
-    HeadLimits, Rejection, Request, Response, ResponseContext, Version,
+    parse_head, write_response_head, Head, HeadLimits, Rejection, Request, Response, ResponseContext, Version,
 };
 use crate::net::poller::Flags;
 use crate::net::websocket::{accept_upgrade, wants_upgrade};
@@ -20,8 +20,8 @@ use crate::runtime::Ended;
 
 /// A response's body up to this size is sent from one buffer with its head.
 const SMALL_BODY: usize = 4 * 1024;
-/// A body's buffer starts with at most so much room, whatever length was announced.
-const FIRST_RESERVE: u64 = 64 * 1024;
+/// A request counts as so many bytes of its connection's turn.
+const REQUEST_WORK: usize = 1024;
 
 /// What an HTTP connection keeps between its drivers.
 pub(crate) struct HttpState<S> {
@@ -54,19 +54,6 @@ enum Next {
     Leave(Leave),
 }
 
-/// Why a request could not be read to its end.
-enum Unread {
-    Rejected(Rejection),
-    /// The client is gone.
-    Gone,
-}
-
-impl From<Rejection> for Unread {
-    fn from(rejection: Rejection) -> Unread {
-        Unread::Rejected(rejection)
-    }
-}
-
 /// Serves requests until there is none to be read.
 pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Leave {
     let options = &driver.link.poller.front.options;
@@ -81,6 +68,8 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
                     state.head_due = NEVER;
                     match serve(driver, state, head) {
                         Next::Request => {
+                            driver.count_work(REQUEST_WORK);
+                            driver.share_worker();
                             active = driver.now();
                             unparsed = !state.input.is_empty();
                             continue;
@@ -180,7 +169,7 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
     front.counters.requests.fetch_add(1, Ordering::Relaxed);
     let path = crate::net::http::path_of(&head.target);
     let limits = front.app.route_limits(&head.method, path);
-    let body = match read_body(driver, state, &head, limits.max_body) {
+    let body = match read_body(driver, &mut state.input, &head, limits.max_body, state.refused) {
         Ok(body) => body,
         Err(Unread::Rejected(rejection)) => return Next::Leave(reject(driver, rejection)),
         Err(Unread::Gone) => return Next::Leave(Leave::Drop),
@@ -289,98 +278,4 @@ fn reject<A: App>(driver: &mut Driver<'_, A>, rejection: Rejection) -> Leave {
 pub(crate) fn fail<A: App>(driver: &mut Driver<'_, A>) {
     driver.link.poller.front.counters.failed_requests.fetch_add(1, Ordering::Relaxed);
     send(driver, &Response::text(500, "the request failed\n"), ResponseContext::CLOSING);
-}
-
-fn read_body<A: App>(
-    driver: &mut Driver<'_, A>,
-    state: &mut HttpState<A::Socket>,
-    head: &Head,
-    max_body: usize,
-) -> Result<Vec<u8>, Unread> {
-    let framing = framing(head)?;
-    let waits_for_continue = expects_continue(head)?;
-    match framing {
-        Framing::Length(0) => return Ok(Vec::new()),
-        Framing::Length(length) if length > max_body as u64 => return Err(too_large().into()),
-        _ => {}
-    }
-    if state.refused {
-        return Err(Rejection::new(503, "there are too many connections").into());
-    }
-    if waits_for_continue
-        && state.input.is_empty()
-        && !driver.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &[])
-    {
-        return Err(Unread::Gone);
-    }
-    let mut pace = Pace { began: driver.now(), received: 0 };
-    match framing {
-        Framing::Length(length) => {
-            let mut body = Vec::with_capacity(length.min(FIRST_RESERVE) as usize);
-            let there = state.input.len().min(length as usize);
-            body.extend(state.input.drain(..there));
-            while (body.len() as u64) < length {
-                let missing = (length - body.len() as u64) as usize;
-                if body.len() == body.capacity() {
-                    // In steps that double: memory follows what has come, not what was announced.
-                    body.reserve_exact(missing.min(body.len().max(BUFFER_BYTES)));
-                }
-                let before = body.len();
-                read_some(driver, &mut body, &mut pace)?;
-                if body.len() as u64 > length {
-                    // The room was a little more than was asked for, and the next request has begun.
-                    state.input.extend(body.drain(length as usize..));
-                }
-                debug_assert!(body.len() > before);
-            }
-            Ok(body)
-        }
-        Framing::Chunked => {
-            let mut decoder = ChunkedDecoder::new();
-            let mut body = Vec::new();
-            loop {
-                let used = decoder.decode(&state.input, &mut body, max_body)?;
-                state.input.drain(..used);
-                if decoder.is_done() {
-                    return Ok(body);
-                }
-                if state.input.capacity() < BUFFER_BYTES {
-                    state.input = driver.link.poller.buffers.take();
-                }
-                read_some(driver, &mut state.input, &mut pace)?;
-            }
-        }
-    }
-}
-
-/// How fast a body comes in.
-struct Pace {
-    began: u64,
-    received: u64,
-}
-
-/// Reads at least one byte into `buffer`, which has room; waits for it as long as the pace allows.
-fn read_some<A: App>(
-    driver: &mut Driver<'_, A>,
-    buffer: &mut Vec<u8>,
-    pace: &mut Pace,
-) -> Result<(), Unread> {
-    loop {
-        driver.take_socket_flags();
-        match driver.read(buffer) {
-            Ok(ReadOutcome::Bytes(length)) => {
-                pace.received += length as u64;
-                return Ok(());
-            }
-            Ok(ReadOutcome::End) | Err(_) => return Err(Unread::Gone),
-            Ok(ReadOutcome::Nothing) => {}
-        }
-        let options = &driver.link.poller.front.options;
-        let earned = pace.received * 1_000 / u64::from(options.min_body_rate);
-        let due = pace.began + millis(options.head_timeout) + earned;
-        if driver.now() >= due {
-            return Err(Rejection::new(408, "the request's body came too slowly").into());
-        }
-        driver.wait(Flags::READ | Flags::READ_CLOSED | Flags::BROKEN, due);
-    }
 }

@@ -8,6 +8,7 @@
 //!
 //! Only the driver reads and writes the socket. Everybody else leaves a flag and perhaps a message.
 
+mod body;
 mod call;
 mod driver;
 mod http;

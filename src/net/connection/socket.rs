@@ -14,10 +14,11 @@ use crate::net::poller::{Flags, TICK_MS};
 use crate::net::websocket::{
     encode_close, encode_message, encode_ping, encode_pong, Decoder, Incoming, Violation,
 };
-use crate::runtime::time;
 
-/// So many messages in a row, then others have their turn.
-const MESSAGES_IN_A_ROW: usize = 64;
+/// So many frames in a row, then others have their turn.
+const FRAMES_IN_A_ROW: usize = 64;
+/// So often in a row the output is filled from the queue, then the client is read from.
+const QUEUE_ROUNDS: usize = 4;
 /// Answers to messages that came together are sent together, up to about so many bytes.
 const BATCH_BYTES: usize = 16 * 1024;
 /// A parked connection keeps an output buffer of at most this size.
@@ -128,7 +129,7 @@ impl<A: App> Session<'_, '_, A> {
                 Step::Leave(leave) => return self.end(leave),
                 Step::Again => {
                     active = self.driver.now();
-                    time::yield_now();
+                    self.driver.end_turn();
                 }
                 Step::Idle => {
                     if let Some(leave) = self.rest(&mut active) {
@@ -146,7 +147,8 @@ impl<A: App> Session<'_, '_, A> {
         if flags.intersects(Flags::SHUTDOWN) {
             self.close(now, Some(CloseCode::Away), "the server shuts down", Closed::Shutdown);
         }
-        loop {
+        let mut rounds = 0;
+        while rounds < QUEUE_ROUNDS {
             let moved = self.encode_queue();
             if !self.flush() {
                 return Step::Leave(Leave::Drop);
@@ -154,11 +156,14 @@ impl<A: App> Session<'_, '_, A> {
             if !moved {
                 break;
             }
+            rounds += 1;
         }
         if let Some(step) = self.keep_time(now) {
             return step;
         }
         match self.read_messages() {
+            // There may be more in the queue, and the flag that says so has been taken.
+            Ok(Step::Idle) if rounds == QUEUE_ROUNDS => Step::Again,
             Ok(step) => step,
             Err(violation) => {
                 let why = Closed::ProtocolError(violation.code);
@@ -274,6 +279,7 @@ impl<A: App> Session<'_, '_, A> {
     /// Reads and handles messages until there are no more, or it is others' turn.
     fn read_messages(&mut self) -> Result<Step, Violation> {
         let limit = self.driver.link.poller.front.options.max_unsent_bytes;
+        // Frames, not messages: a client may send fragments, even empty ones, without end.
         let mut handled = 0;
         loop {
             if self.state.closing.as_ref().is_some_and(|closing| closing.agreed) {
@@ -286,7 +292,7 @@ impl<A: App> Session<'_, '_, A> {
                 // The client has to read first. When it does there is an edge.
                 return Ok(Step::Idle);
             }
-            if handled >= MESSAGES_IN_A_ROW {
+            if handled >= FRAMES_IN_A_ROW || self.driver.turn_is_over() {
                 return Ok(if self.flush() { Step::Again } else { Step::Leave(Leave::Drop) });
             }
             let mut rest = &self.state.input[self.state.decoded..];
@@ -365,7 +371,7 @@ impl<A: App> Session<'_, '_, A> {
                     closing.agreed = true;
                 }
             }
-            Incoming::Message(_) | Incoming::Ping(_) | Incoming::Pong => {}
+            Incoming::Fragment | Incoming::Message(_) | Incoming::Ping(_) | Incoming::Pong => {}
         }
     }
 

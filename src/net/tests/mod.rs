@@ -1,5 +1,6 @@
 //! The front over real sockets.
 
+mod fairness;
 mod http;
 mod lifecycle;
 mod socket;

@@ -18,6 +18,8 @@ const FIRST_RESERVE: usize = 64 * 1024;
 /// Something whole that the client sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming {
+    /// A frame of a data message that goes on.
+    Fragment,
     /// A data message.
     Message(Message),
     /// A ping, to be answered with a pong of the same payload.
@@ -88,21 +90,14 @@ impl Decoder {
         }
     }
 
-    /// Decodes from the start of `input`, moving it past what was used: the next whole thing, or `None` when all of
-    /// `input` was used and more is needed.
+    /// Decodes at most one frame from the start of `input`, moving it past what was used: the frame's end, or `None`
+    /// when all of `input` was used and more is needed.
     pub(crate) fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {
-        loop {
-            if self.frame.is_none() {
-                let Some((header, length)) = self.take_header(input)? else { return Ok(None) };
-                self.begin_frame(header, length)?;
-            }
-            if let Some(incoming) = self.take_payload(input)? {
-                return Ok(Some(incoming));
-            }
-            if self.frame.is_some() {
-                return Ok(None);
-            }
+        if self.frame.is_none() {
+            let Some((header, length)) = self.take_header(input)? else { return Ok(None) };
+            self.begin_frame(header, length)?;
         }
+        self.take_payload(input)
     }
 
     fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<(FrameHeader, u64)>, Violation> {
@@ -207,7 +202,7 @@ impl Decoder {
             OpCode::Data(_) => {
                 // Tell a client of a bad text at once, not when the rest of it has come.
                 self.message.as_mut().map_or(Ok(()), Assembly::check_prefix)?;
-                Ok(None)
+                Ok(frame_is_done.then_some(Incoming::Fragment))
             }
         }
     }
@@ -312,13 +307,16 @@ mod tests {
         wire
     }
 
+    /// All that comes out, fragments aside.
     fn decode_all(pieces: &[&[u8]], max: usize) -> Result<Vec<Incoming>, Violation> {
         let mut decoder = Decoder::new(max);
         let mut found = Vec::new();
         for piece in pieces {
             let mut input = *piece;
             while let Some(incoming) = decoder.decode(&mut input)? {
-                found.push(incoming);
+                if incoming != Incoming::Fragment {
+                    found.push(incoming);
+                }
             }
             assert!(input.is_empty(), "None means that all was used");
         }
@@ -355,6 +353,18 @@ mod tests {
             ];
             assert_eq!(found, expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn one_call_decodes_one_frame_however_many_empty_ones_there_are() {
+        let wire = [frame(1, false, b""), frame(0, false, b"").repeat(1_000)].concat();
+        let (mut decoder, mut input) = (Decoder::new(100), &wire[..]);
+        for _ in 0..=1_000 {
+            let before = input.len();
+            assert_eq!(decoder.decode(&mut input), Ok(Some(Incoming::Fragment)));
+            assert_eq!(before - input.len(), 6);
+        }
+        assert_eq!(decoder.decode(&mut input), Ok(None));
     }
 
     fn violation(wire: &[u8]) -> CloseCode {

@@ -1,0 +1,134 @@
+//! Reading a request's body from its connection.
+
+use super::driver::Driver;
+use super::io::ReadOutcome;
+use super::poller::millis;
+use crate::net::app::App;
+use crate::net::buffers::BUFFER_BYTES;
+use crate::net::http::{expects_continue, framing, too_large, ChunkedDecoder, Framing, Head, Rejection};
+use crate::net::poller::Flags;
+
+/// A body's buffer starts with at most so much room, whatever length was announced.
+const FIRST_RESERVE: u64 = 64 * 1024;
+
+/// Why a request could not be read to its end.
+pub(crate) enum Unread {
+    Rejected(Rejection),
+    /// The client is gone.
+    Gone,
+}
+
+impl From<Rejection> for Unread {
+    fn from(rejection: Rejection) -> Unread {
+        Unread::Rejected(rejection)
+    }
+}
+
+/// Reads the body that `head` announces; `input` is what has been read behind the head. What follows the body is in
+/// `input` afterwards. No body is read for a `refused` connection.
+pub(crate) fn read_body<A: App>(
+    driver: &mut Driver<'_, A>,
+    input: &mut Vec<u8>,
+    head: &Head,
+    max_body: usize,
+    refused: bool,
+) -> Result<Vec<u8>, Unread> {
+    let framing = framing(head)?;
+    let waits_for_continue = expects_continue(head)?;
+    match framing {
+        Framing::Length(0) => return Ok(Vec::new()),
+        Framing::Length(length) if length > max_body as u64 => return Err(too_large().into()),
+        _ => {}
+    }
+    if refused {
+        return Err(Rejection::new(503, "there are too many connections").into());
+    }
+    if waits_for_continue && input.is_empty() && !driver.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &[]) {
+        return Err(Unread::Gone);
+    }
+    let pace = Pace { began: driver.now(), received: 0 };
+    match framing {
+        Framing::Length(length) => read_length(driver, input, length, pace),
+        Framing::Chunked => read_chunked(driver, input, max_body, pace),
+    }
+}
+
+fn read_length<A: App>(
+    driver: &mut Driver<'_, A>,
+    input: &mut Vec<u8>,
+    length: u64,
+    mut pace: Pace,
+) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::with_capacity(length.min(FIRST_RESERVE) as usize);
+    let there = input.len().min(length as usize);
+    body.extend(input.drain(..there));
+    while (body.len() as u64) < length {
+        let missing = (length - body.len() as u64) as usize;
+        if body.len() == body.capacity() {
+            // In steps that double: memory follows what has come, not what was announced.
+            body.reserve_exact(missing.min(body.len().max(BUFFER_BYTES)));
+        }
+        let before = body.len();
+        read_some(driver, &mut body, &mut pace)?;
+        if body.len() as u64 > length {
+            // The room was a little more than was asked for, and the next request has begun.
+            input.extend(body.drain(length as usize..));
+        }
+        debug_assert!(body.len() > before);
+    }
+    Ok(body)
+}
+
+fn read_chunked<A: App>(
+    driver: &mut Driver<'_, A>,
+    input: &mut Vec<u8>,
+    max_body: usize,
+    mut pace: Pace,
+) -> Result<Vec<u8>, Unread> {
+    let mut decoder = ChunkedDecoder::new();
+    let mut body = Vec::new();
+    loop {
+        let used = decoder.decode(input, &mut body, max_body)?;
+        input.drain(..used);
+        if decoder.is_done() {
+            return Ok(body);
+        }
+        if input.capacity() < BUFFER_BYTES {
+            *input = driver.link.poller.buffers.take();
+        }
+        read_some(driver, input, &mut pace)?;
+    }
+}
+
+/// How fast a body comes in.
+struct Pace {
+    began: u64,
+    received: u64,
+}
+
+/// Reads at least one byte into `buffer`, which has room; waits for it as long as the pace allows.
+fn read_some<A: App>(
+    driver: &mut Driver<'_, A>,
+    buffer: &mut Vec<u8>,
+    pace: &mut Pace,
+) -> Result<(), Unread> {
+    loop {
+        driver.share_worker();
+        driver.take_socket_flags();
+        match driver.read(buffer) {
+            Ok(ReadOutcome::Bytes(length)) => {
+                pace.received += length as u64;
+                return Ok(());
+            }
+            Ok(ReadOutcome::End) | Err(_) => return Err(Unread::Gone),
+            Ok(ReadOutcome::Nothing) => {}
+        }
+        let options = &driver.link.poller.front.options;
+        let earned = pace.received * 1_000 / u64::from(options.min_body_rate);
+        let due = pace.began + millis(options.head_timeout) + earned;
+        if driver.now() >= due {
+            return Err(Rejection::new(408, "the request's body came too slowly").into());
+        }
+        driver.wait(Flags::READ | Flags::READ_CLOSED | Flags::BROKEN, due);
+    }
+}

@@ -1,0 +1,66 @@
+//! A client that always has more to send does not keep its worker from the others.
+
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+
+const UPGRADE: &str = "Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// One client at every worker sends `first` and then `again` without end, and reads what it is answered. Whoever comes
+/// next shares a worker with one of them, and must be answered all the same.
+fn others_are_answered_beside(first: &[u8], again: &[u8]) {
+    let server = Server::start(NetOptions::default());
+    let workers = crate::runtime::start(Default::default()).workers().count();
+    let stopping = Arc::new(AtomicBool::new(false));
+    let piece = again.repeat(64 * 1024 / again.len() + 1);
+    let floods: Vec<_> = (0..workers)
+        .map(|at| {
+            let mut client = server.connect();
+            client.send(first);
+            server.wait_until("the flood", |status| status.requests > at as u64);
+            let mut reader = client.stream.try_clone().unwrap();
+            let reading = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+            let (stopping, piece) = (Arc::clone(&stopping), piece.clone());
+            let sending = std::thread::spawn(move || {
+                let mut went_on = true;
+                while went_on && !stopping.load(Ordering::Relaxed) {
+                    went_on = client.stream.write_all(&piece).is_ok();
+                }
+                let _ = client.stream.shutdown(std::net::Shutdown::Both);
+                went_on
+            });
+            (sending, reading)
+        })
+        .collect();
+    let mut other = server.connect();
+    for _ in 0..50 {
+        assert_eq!(other.get("/").status, 200);
+    }
+    stopping.store(true, Ordering::Relaxed);
+    for (sending, reading) in floods {
+        assert!(sending.join().unwrap(), "the flood went on until the others had been answered");
+        let _ = reading.join().unwrap();
+    }
+}
+
+#[test]
+fn empty_fragments_without_end_leave_the_worker_to_others() {
+    let first = [format!("GET /echo HTTP/1.1\r\n{UPGRADE}").as_bytes(), &[0x01, 0x80, 0, 0, 0, 0]].concat();
+    others_are_answered_beside(&first, &[0x00, 0x80, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_body_in_tiny_chunks_leaves_the_worker_to_others() {
+    let chunk = format!("1;{}\r\nx\r\n", "e".repeat(4_000));
+    others_are_answered_beside(
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        chunk.as_bytes(),
+    );
+}
+
+#[test]
+fn requests_that_the_front_answers_itself_leave_the_worker_to_others() {
+    let refused = format!("GET /nowhere HTTP/1.1\r\n{UPGRADE}");
+    others_are_answered_beside(refused.as_bytes(), refused.as_bytes());
+}
