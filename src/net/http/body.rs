@@ -86,6 +86,8 @@ pub(crate) struct ChunkedDecoder {
 enum State {
     /// In a chunk's size; how many digits there were.
     Size { value: u64, digits: u8 },
+    /// In the white space between a chunk's size and its first extension.
+    SizeSpace { value: u64 },
     /// In a chunk's extensions, up to the line end.
     Extension { value: u64 },
     /// Before the line feed that ends the size's line.
@@ -158,11 +160,22 @@ impl ChunkedDecoder {
             }
             (State::Size { digits: 0, .. }, _) => return Err(BAD_SIZE),
             (State::Size { value, .. }, b'\r') => State::SizeEnd { value },
-            (State::Size { value, .. }, b';' | b' ' | b'\t') => {
+            (State::Size { value, .. }, b';') => {
                 self.ignorable = MAX_IGNORED;
                 State::Extension { value }
             }
-            (State::Size { .. }, _) => return Err(BAD_SIZE),
+            // Only an extension may follow white space (RFC 9112, section 7.1.1): whoever reads "5 0" as 50, or as
+            // 5, must not disagree with anybody.
+            (State::Size { value, .. }, b' ' | b'\t') => {
+                self.ignorable = MAX_IGNORED;
+                State::SizeSpace { value }
+            }
+            (State::SizeSpace { value }, b';') => State::Extension { value },
+            (State::SizeSpace { value }, b' ' | b'\t') => {
+                self.ignore(byte, BAD_SIZE)?;
+                State::SizeSpace { value }
+            }
+            (State::Size { .. } | State::SizeSpace { .. }, _) => return Err(BAD_SIZE),
             (State::Extension { value }, b'\r') => State::SizeEnd { value },
             (State::Extension { value }, _) => {
                 self.ignore(byte, BAD_SIZE)?;
@@ -287,6 +300,10 @@ mod tests {
             b"1234567890abcdef1\r\n",
             b"-1\r\n",
             b" 5\r\n",
+            b"5 \r\n",
+            b"5 garbage\r\n",
+            b"5\t0\r\n",
+            b"5 6;name=value\r\n",
             b"0\r\nTrailer: x\n\r\n",
             b"0\r\n\rx",
             b"5;ext\nmore\r\n",
@@ -295,6 +312,14 @@ mod tests {
             assert_eq!(error.status, 400, "{}", String::from_utf8_lossy(bad));
         }
         let endless = [b"5;".to_vec(), vec![b'a'; MAX_IGNORED + 1]].concat();
+        assert_eq!(decoded(&[&endless], 100).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn white_space_may_stand_before_a_chunks_extension_within_bounds() {
+        let (body, _, done) = decoded(&[b"1 \t;name=value\r\na\r\n0 ;x\r\n\r\n"], 100).unwrap();
+        assert_eq!((&body[..], done), (&b"a"[..], true));
+        let endless = [b"5".to_vec(), vec![b' '; MAX_IGNORED + 2]].concat();
         assert_eq!(decoded(&[&endless], 100).unwrap_err().status, 400);
     }
 
