@@ -118,6 +118,10 @@ pub trait Endpoint: Send + 'static {
 }
 
 /// What an endpoint sends during one call. It is written when the call returns, in order.
+///
+/// It has no bound of its own: how much one call sends is for the endpoint's own code to bound, for nobody else can put
+/// anything in. Between two calls [`NetOptions::max_unsent_bytes`](super::NetOptions::max_unsent_bytes) holds: an
+/// endpoint whose client does not read gets no further message.
 #[derive(Debug, Default)]
 pub struct Outbox {
     messages: VecDeque<Message>,
