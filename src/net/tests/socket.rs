@@ -48,6 +48,30 @@ fn messages_of_any_size_and_kind_come_back() {
 }
 
 #[test]
+fn a_message_of_the_largest_size_comes_back_and_one_byte_more_closes_with_1009() {
+    const LARGEST: usize = 16 << 20;
+    let server = Server::start(NetOptions::default());
+    let fragment =
+        |payload: Vec<u8>, data, last| Client::Frame(Frame::message(payload, OpCode::Data(data), last));
+    let mut socket = server.socket("/echo");
+    socket.send(fragment(vec![7; LARGEST - 1], Data::Binary, false)).unwrap();
+    socket.send(fragment(vec![8], Data::Continue, true)).unwrap();
+    let answer = socket.read().unwrap().into_data();
+    assert!(answer.len() == LARGEST && answer[LARGEST - 1] == 8);
+    socket.send(fragment(vec![7; LARGEST], Data::Binary, false)).unwrap();
+    socket.send(fragment(vec![8], Data::Continue, true)).unwrap();
+    assert_eq!(close_code(&mut socket), Some(CloseCode::Size));
+    // In one frame its header is enough.
+    let mut socket = server.socket("/echo");
+    let length = (LARGEST as u64 + 1).to_be_bytes();
+    socket.get_mut().write_all(&[&[0x82, 0xFF][..], &length, &[0; 4]].concat()).unwrap();
+    assert_eq!(close_code(&mut socket), Some(CloseCode::Size));
+    for _ in 0..2 {
+        assert_eq!(server.next_event(), Event::Closed(Closed::ProtocolError(CloseCode::Size)));
+    }
+}
+
+#[test]
 fn many_messages_in_one_go_come_back_in_order() {
     let server = Server::start(NetOptions::default());
     let mut socket = server.socket("/echo");
