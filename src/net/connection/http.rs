@@ -134,10 +134,15 @@ fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, ac
         // In the middle of a head. A slow client holds no coroutine, and no more memory than it has sent.
         state.input = input.as_slice().into();
         driver.link.poller.buffers.give(input);
+        // In this order: the flag is set before the signal.
+        driver.link.state.take(Flags::TIMER | Flags::QUEUE | Flags::SHUTDOWN);
+        if front.closing.load(Ordering::Acquire) {
+            // What trickles in later makes it no later.
+            state.head_due = state.head_due.min(now + millis(front.options.close_timeout));
+        }
         if now >= state.head_due {
             return Some(reject(driver, Rejection::new(408, "the request's head took too long")));
         }
-        driver.link.state.take(Flags::TIMER | Flags::QUEUE | Flags::SHUTDOWN);
         driver.link.set_deadline(state.head_due);
         return Some(Leave::Park);
     }

@@ -127,3 +127,44 @@ fn a_shutdown_ends_at_its_deadline_whatever_is_in_flight() {
     assert!(busy.is_closed());
     assert_eq!(server.front.connections(), 0);
 }
+
+#[test]
+fn a_half_sent_head_holds_a_shutdown_no_longer_than_the_goodbye() {
+    let server = Server::start(quick().head_timeout(Duration::from_secs(3_600)));
+    let mut half = server.connect();
+    half.send("GET / HTTP/1.1\r\nHo");
+    server.wait_until("the parking", |status| status.connections == 1 && status.driven == 0);
+    assert!(server.front.shutdown(Instant::now() + PATIENCE), "it was not cut off");
+    assert_eq!(half.answer().status, 408);
+    assert!(half.is_closed());
+}
+
+#[test]
+fn a_head_that_is_completed_during_a_shutdown_is_answered() {
+    let server = Server::start(quick().close_timeout(PATIENCE));
+    let mut late = server.connect();
+    late.send("GET / HTTP/1.1\r\nHo");
+    server.wait_until("the parking", |status| status.connections == 1 && status.driven == 0);
+    let front = server.front.clone();
+    let stopping = std::thread::spawn(move || front.shutdown(Instant::now() + PATIENCE));
+    while TcpStream::connect(server.address()).is_ok() {
+        std::thread::yield_now();
+    }
+    late.send("st: a\r\n\r\n");
+    assert_eq!(late.answer().status, 200);
+    drop(late);
+    assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn a_half_sent_body_does_not_outlive_a_shutdowns_deadline() {
+    let server = Server::start(quick().head_timeout(Duration::from_secs(3_600)));
+    for framing in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
+        let mut half = server.connect();
+        half.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n5"));
+        std::mem::forget(half);
+    }
+    server.wait_until("the requests", |status| status.requests == 2);
+    assert!(!server.front.shutdown(Instant::now() + Duration::from_millis(100)));
+    assert_eq!(server.front.connections(), 0);
+}
