@@ -24,6 +24,8 @@ pub struct NetOptions {
     pub keep_alive: Duration,
     /// How long a client may go without reading what is sent to it.
     pub write_stall: Duration,
+    /// Bytes a second below which a client that is written to is cut off.
+    pub min_write_rate: u32,
     /// Silence after which a WebSocket is pinged.
     pub ping_after: Duration,
     /// Silence after which a WebSocket is cut off.
@@ -51,6 +53,7 @@ impl Default for NetOptions {
             min_body_rate: 500,
             keep_alive: Duration::from_secs(60),
             write_stall: Duration::from_secs(10),
+            min_write_rate: 500,
             ping_after: Duration::from_secs(120),
             socket_idle: Duration::from_secs(300),
             close_timeout: Duration::from_secs(3),
@@ -113,6 +116,15 @@ impl NetOptions {
     /// How long a client may read nothing while something waits for it; then it is cut off. Default 10 s.
     pub fn write_stall(mut self, timeout: Duration) -> NetOptions {
         self.write_stall = timeout;
+        self
+    }
+
+    /// Bytes a second that a client must read, on average after a first allowance of `write_stall`, while more waits for
+    /// it than the kernel's buffers take; a slower one is cut off. Holds for an HTTP answer, and for a WebSocket as long
+    /// as something is unsent. Default 500: the counterpart of `min_body_rate`, so that a client which reads a byte now
+    /// and then does not hold its answer for ever.
+    pub fn min_write_rate(mut self, bytes_per_second: u32) -> NetOptions {
+        self.min_write_rate = bytes_per_second.max(1);
         self
     }
 

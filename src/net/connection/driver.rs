@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
+use super::pace::WritePace;
 use super::poller::millis;
 use super::{http, socket};
 use crate::net::app::App;
@@ -30,8 +31,8 @@ pub(crate) enum Leave {
 /// The most that a client may still send after it was told that the connection closes, before it is cut off.
 const MAX_DISCARDED: usize = 8 << 20;
 
-/// What a connection may do in one turn, before the others of its worker have theirs: so many bytes read, or what is as
-/// much work. A client that always has more to send would keep the worker for itself otherwise.
+/// What a connection may do in one turn, before the others of its worker have theirs: so many bytes read or written, or
+/// what is as much work. A client that always has more to send would keep the worker for itself otherwise.
 const TURN_BYTES: usize = 64 * 1024;
 
 /// The driver's view of its connection.
@@ -174,31 +175,41 @@ impl<A: App> Driver<'_, A> {
         }
     }
 
-    /// Writes all of `head` and `tail`, waiting as it must. `false`: the client is gone, or has read nothing for the
-    /// write-stall time.
+    /// Writes all of `head` and `tail`, waiting as it must. `false`: the client is gone, or reads too slowly.
     pub(crate) fn write_all(&mut self, head: &[u8], tail: &[u8]) -> bool {
-        let stall = millis(self.link.poller.front.options.write_stall);
         let (mut done, total) = (0, head.len() + tail.len());
-        let mut stalled_at = NEVER;
+        let mut pace = WritePace::default();
+        let mut tried_late = false;
         loop {
-            let (head_left, tail_left) =
-                (&head[done.min(head.len())..], &tail[done.saturating_sub(head.len())..]);
-            match self.readiness.write(&self.link.socket, head_left, tail_left) {
-                Err(_) => return false,
-                Ok(written) => {
-                    done += written;
-                    if done == total {
-                        return true;
-                    }
-                    if written > 0 || stalled_at == NEVER {
-                        stalled_at = self.now() + stall;
-                    }
-                }
+            let head_left = &head[done.min(head.len())..];
+            let tail_left = &tail[done.saturating_sub(head.len())..];
+            let head_piece = &head_left[..head_left.len().min(TURN_BYTES)];
+            let tail_piece = &tail_left[..tail_left.len().min(TURN_BYTES - head_piece.len())];
+            let piece = head_piece.len() + tail_piece.len();
+            let Ok(written) = self.readiness.write(&self.link.socket, head_piece, tail_piece) else {
+                return false;
+            };
+            done += written;
+            self.count_work(written);
+            pace.note(written, written < piece, self.now());
+            if done == total {
+                return true;
             }
-            if self.readiness.is_broken() || self.now() >= stalled_at {
+            if written == piece {
+                self.share_worker();
+                continue;
+            }
+            let due = pace.due(&self.link.poller.front.options);
+            if self.readiness.is_broken() || tried_late && self.now() >= due {
                 return false;
             }
-            self.wait(Flags::WRITE | Flags::BROKEN, stalled_at);
+            tried_late = self.now() >= due;
+            if tried_late {
+                // The kernel says that there is room only once much of its buffer is free; less is progress as well.
+                self.readiness.note(Flags::WRITE);
+                continue;
+            }
+            self.wait(Flags::WRITE | Flags::BROKEN, due);
             self.take_socket_flags();
         }
     }

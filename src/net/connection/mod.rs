@@ -14,6 +14,7 @@ mod driver;
 mod http;
 mod io;
 mod link;
+mod pace;
 mod poller;
 mod socket;
 

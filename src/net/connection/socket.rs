@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
-use super::link::{Link, NEVER};
+use super::link::Link;
+use super::pace::WritePace;
 use super::poller::millis;
 use crate::net::app::App;
 use crate::net::endpoint::{CloseCode, Closed, Endpoint, Flow, Outbox};
@@ -42,8 +43,8 @@ pub(crate) struct SocketState<S> {
     /// When the client was last heard of, in the poller's milliseconds.
     heard: u64,
     pinged: bool,
-    /// When unwritten bytes last became fewer; [`NEVER`] while there are none.
-    stalled_since: u64,
+    /// How fast the client takes what is unwritten.
+    pace: WritePace,
 }
 
 struct Closing {
@@ -68,7 +69,7 @@ impl<S: Endpoint> SocketState<S> {
             closing: None,
             heard: now,
             pinged: false,
-            stalled_since: NEVER,
+            pace: WritePace::default(),
         }
     }
 
@@ -147,6 +148,10 @@ impl<A: App> Session<'_, '_, A> {
         if flags.intersects(Flags::SHUTDOWN) {
             self.close(now, Some(CloseCode::Away), "the server shuts down", Closed::Shutdown);
         }
+        if self.write_is_due(now) {
+            // The kernel says that there is room only once much of its buffer is free; less is progress as well.
+            self.driver.readiness.note(Flags::WRITE);
+        }
         let mut rounds = 0;
         while rounds < QUEUE_ROUNDS {
             let moved = self.encode_queue();
@@ -215,23 +220,27 @@ impl<A: App> Session<'_, '_, A> {
         state.written += written;
         if state.unwritten() == 0 {
             state.written = 0;
-            state.stalled_since = NEVER;
+            state.pace.reset();
             state.output.clear();
             if state.output.capacity() > 4 * BATCH_BYTES {
                 state.output = Vec::new();
             }
-        } else if written > 0 || state.stalled_since == NEVER {
-            state.stalled_since = self.driver.now();
+        } else {
+            state.pace.note(written, true, self.driver.now());
         }
         true
+    }
+
+    /// Whether the client has read too little of what waits for it.
+    fn write_is_due(&self, now: u64) -> bool {
+        self.state.pace.due(&self.driver.link.poller.front.options) <= now
     }
 
     /// Sees to everything that depends on the time.
     fn keep_time(&mut self, now: u64) -> Option<Step> {
         let options = &self.driver.link.poller.front.options;
-        let stall = millis(options.write_stall);
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
-        if self.state.stalled_since.saturating_add(stall) <= now {
+        if self.write_is_due(now) {
             self.state
                 .closing
                 .get_or_insert(Closing { why: Closed::WriteStall, due: now, agreed: false })
@@ -378,11 +387,11 @@ impl<A: App> Session<'_, '_, A> {
     /// There is nothing to do: waits, or says that the connection can park.
     fn rest(&mut self, active: &mut u64) -> Option<Leave> {
         let options = &self.driver.link.poller.front.options;
-        let (linger, stall) = (millis(options.linger), millis(options.write_stall));
+        let linger = millis(options.linger);
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
         let limit = options.max_unsent_bytes;
         let now = self.driver.now();
-        let mut deadline = self.state.stalled_since.saturating_add(stall);
+        let mut deadline = self.state.pace.due(options);
         match &self.state.closing {
             Some(closing) => deadline = deadline.min(closing.due),
             None => {

@@ -69,6 +69,35 @@ fn a_client_that_does_not_read_its_answer_is_cut_off() {
     server.wait_until("the end", |status| status.connections == 0);
 }
 
+/// Reads `stream` steadily, at two megabytes a second at most, to its end: how much there was.
+fn read_slowly(stream: &mut TcpStream) -> usize {
+    let (mut total, mut buffer) = (0, vec![0; 16 << 10]);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return total,
+            Ok(length) => total += length,
+        }
+        std::thread::sleep(Duration::from_millis(8));
+    }
+}
+
+#[test]
+fn a_client_that_reads_steadily_but_too_slowly_is_cut_off() {
+    let server = Server::start(quick().write_stall(Duration::from_secs(1)).min_write_rate(100_000_000));
+    let mut client = server.connect();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&client.stream, 64 << 10).unwrap();
+    client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    let total = read_slowly(&mut client.stream);
+    assert!(total < 60 << 20, "{total}");
+
+    let mut socket = server.socket("/echo");
+    rustix::net::sockopt::set_socket_recv_buffer_size(socket.get_ref(), 64 << 10).unwrap();
+    socket.send(tungstenite::Message::binary(vec![0; 16 << 20])).unwrap();
+    let total = read_slowly(socket.get_mut());
+    assert!(total < 15 << 20, "{total}");
+    assert_eq!(server.next_event(), Event::Closed(Closed::WriteStall));
+}
+
 #[test]
 fn one_connection_too_many_gets_503_and_the_others_live_on() {
     let server = Server::start(quick().max_connections(2));
