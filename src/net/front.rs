@@ -32,6 +32,8 @@ pub(crate) struct Counters {
     pub(crate) upgrades: AtomicU64,
     /// Requests whose coroutine has not ended.
     pub(crate) in_flight: AtomicU64,
+    /// Bytes reserved for the bodies of requests that have not been answered.
+    pub(crate) buffered_bodies: AtomicU64,
     /// Connections that have a coroutine just now.
     pub(crate) driven: AtomicU64,
 }
@@ -60,6 +62,8 @@ pub struct FrontStatus {
     pub upgrades: u64,
     /// HTTP requests whose coroutine has not ended, those among them that were answered with 504 before.
     pub in_flight: u64,
+    /// Bytes reserved for the bodies of requests that have not been answered.
+    pub buffered_bodies: u64,
 }
 
 /// The public front: listens, and starts serving an [`App`].
@@ -182,6 +186,7 @@ impl FrontHandle {
             expired_requests: read(&counters.expired_requests),
             upgrades: read(&counters.upgrades),
             in_flight: read(&counters.in_flight),
+            buffered_bodies: read(&counters.buffered_bodies),
         }
     }
 

@@ -20,6 +20,8 @@ pub struct NetOptions {
     pub head_timeout: Duration,
     /// Bytes a second below which a request's body is cut off.
     pub min_body_rate: u32,
+    /// Bytes of all requests' bodies together.
+    pub max_buffered_bodies: u64,
     /// How long a kept-alive HTTP connection may wait for its next request.
     pub keep_alive: Duration,
     /// How long a client may go without reading what is sent to it.
@@ -51,6 +53,7 @@ impl Default for NetOptions {
             max_target_bytes: 8 * 1024,
             head_timeout: Duration::from_secs(10),
             min_body_rate: 500,
+            max_buffered_bodies: 1 << 30,
             keep_alive: Duration::from_secs(60),
             write_stall: Duration::from_secs(10),
             min_write_rate: 500,
@@ -104,6 +107,14 @@ impl NetOptions {
     /// one gets 408. Default 500: a slow telephone line passes, a slow-loris does not.
     pub fn min_body_rate(mut self, bytes_per_second: u32) -> NetOptions {
         self.min_body_rate = bytes_per_second.max(1);
+        self
+    }
+
+    /// Bytes of all requests' bodies together. A body reserves its `Content-Length` before it is read (a chunked one
+    /// what its buffer takes, as that grows) until its request has been answered; one that does not fit gets 503 and
+    /// its connection is closed. Default 1 GiB; less than a route's largest body makes that unreachable.
+    pub fn max_buffered_bodies(mut self, bytes: u64) -> NetOptions {
+        self.max_buffered_bodies = bytes;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use super::driver::Driver;
 use super::io::ReadOutcome;
+use super::link::Link;
 use super::poller::millis;
 use crate::net::app::App;
 use crate::net::buffers::BUFFER_BYTES;
@@ -24,24 +25,59 @@ impl From<Rejection> for Unread {
     }
 }
 
+/// What one request's body may take: of its route's limit, and of the listener's bound on all bodies together. What it
+/// took of the latter is given back when this is dropped, which is once the request has been answered.
+pub(crate) struct BodyRoom<'a, A: App> {
+    link: &'a Link<A>,
+    max_body: usize,
+    taken: usize,
+}
+
+impl<'a, A: App> BodyRoom<'a, A> {
+    /// Room for nothing yet, on a route that takes bodies of at most `max_body` bytes.
+    pub(crate) fn new(link: &'a Link<A>, max_body: usize) -> BodyRoom<'a, A> {
+        BodyRoom { link, max_body, taken: 0 }
+    }
+
+    /// Takes room for `bytes` in all.
+    fn grow_to(&mut self, bytes: usize) -> Result<(), Rejection> {
+        let more = bytes.saturating_sub(self.taken);
+        if !self.link.reserve_body(more as u64) {
+            return Err(Rejection::new(503, "there are too many bytes of requests in flight"));
+        }
+        self.taken += more;
+        Ok(())
+    }
+}
+
+impl<A: App> Drop for BodyRoom<'_, A> {
+    fn drop(&mut self) {
+        self.link.release_body();
+    }
+}
+
 /// Reads the body that `head` announces; `input` is what has been read behind the head. What follows the body is in
-/// `input` afterwards. No body is read for a `refused` connection.
+/// `input` afterwards. It lives no longer than `room`. No body is read for a `refused` connection.
 pub(crate) fn read_body<A: App>(
     driver: &mut Driver<'_, A>,
     input: &mut Vec<u8>,
     head: &Head,
-    max_body: usize,
+    room: &mut BodyRoom<'_, A>,
     refused: bool,
 ) -> Result<Vec<u8>, Unread> {
     let framing = framing(head)?;
     let waits_for_continue = expects_continue(head)?;
     match framing {
         Framing::Length(0) => return Ok(Vec::new()),
-        Framing::Length(length) if length > max_body as u64 => return Err(too_large().into()),
+        Framing::Length(length) if length > room.max_body as u64 => return Err(too_large().into()),
         _ => {}
     }
     if refused {
         return Err(Rejection::new(503, "there are too many connections").into());
+    }
+    if let Framing::Length(length) = framing {
+        // It is no more than `max_body`.
+        room.grow_to(length as usize)?;
     }
     if waits_for_continue && input.is_empty() && !driver.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &[]) {
         return Err(Unread::Gone);
@@ -49,7 +85,7 @@ pub(crate) fn read_body<A: App>(
     let pace = Pace { began: driver.now(), received: 0 };
     match framing {
         Framing::Length(length) => read_length(driver, input, length, pace),
-        Framing::Chunked => read_chunked(driver, input, max_body, pace),
+        Framing::Chunked => read_chunked(driver, input, room, pace),
     }
 }
 
@@ -82,13 +118,20 @@ fn read_length<A: App>(
 fn read_chunked<A: App>(
     driver: &mut Driver<'_, A>,
     input: &mut Vec<u8>,
-    max_body: usize,
+    room: &mut BodyRoom<'_, A>,
     mut pace: Pace,
 ) -> Result<Vec<u8>, Unread> {
     let mut decoder = ChunkedDecoder::new();
     let mut body = Vec::new();
     loop {
-        let used = decoder.decode(input, &mut body, max_body)?;
+        // More than `input` no body grows by, nor beyond the route's limit.
+        let needed = (body.len() + input.len()).min(room.max_body);
+        if needed > body.capacity() {
+            let capacity = needed.max(2 * body.capacity()).min(room.max_body);
+            room.grow_to(capacity)?;
+            body.reserve_exact(capacity - body.len());
+        }
+        let used = decoder.decode(input, &mut body, room.max_body)?;
         input.drain(..used);
         if decoder.is_done() {
             return Ok(body);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::body::{read_body, Unread};
+use super::body::{read_body, BodyRoom, Unread};
 use super::call::{call, Outcome};
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
@@ -174,7 +174,8 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
     front.counters.requests.fetch_add(1, Ordering::Relaxed);
     let path = crate::net::http::path_of(&head.target);
     let limits = front.app.route_limits(&head.method, path);
-    let body = match read_body(driver, &mut state.input, &head, limits.max_body, state.refused) {
+    let mut room = BodyRoom::new(driver.link, limits.max_body);
+    let body = match read_body(driver, &mut state.input, &head, &mut room, state.refused) {
         Ok(body) => body,
         Err(Unread::Rejected(rejection)) => return Next::Leave(reject(driver, rejection)),
         Err(Unread::Gone) => return Next::Leave(Leave::Drop),
@@ -188,7 +189,7 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
     let (closing, staying) = (context(false), context(true));
 
     let response = if state.refused {
-        Some(overloaded("there are too many connections\n"))
+        Some(overloaded("there are too many connections"))
     } else if wants_upgrade(&request) {
         match accept_upgrade(&request).and_then(|accept| Ok((accept, front.app.upgrade(&request)?))) {
             Ok((accept, endpoint)) => {
@@ -236,13 +237,13 @@ fn answer<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLim
             counters.expired_requests.fetch_add(1, Ordering::Relaxed);
             Some(Response::text(504, "the request took too long\n"))
         }
-        Outcome::Refused => Some(overloaded("there are too many requests in flight\n")),
+        Outcome::Refused => Some(overloaded("there are too many requests in flight")),
         Outcome::Abandoned => None,
     }
 }
 
 fn overloaded(why: &'static str) -> Response {
-    Response::text(503, why).header("Retry-After", "1")
+    Response::text(503, format!("{why}\n")).header("Retry-After", "1")
 }
 
 /// RFC 9112, section 9.3.
@@ -271,7 +272,10 @@ fn send<A: App>(driver: &mut Driver<'_, A>, response: &Response, context: Respon
 /// Answers what is no request that can be served, and closes: where the next one would begin is not known.
 fn reject<A: App>(driver: &mut Driver<'_, A>, rejection: Rejection) -> Leave {
     driver.link.poller.front.counters.rejected_requests.fetch_add(1, Ordering::Relaxed);
-    let response = Response::text(rejection.status, format!("{}\n", rejection.reason));
+    let response = match rejection.status {
+        503 => overloaded(rejection.reason),
+        status => Response::text(status, format!("{}\n", rejection.reason)),
+    };
     if send(driver, &response, ResponseContext::CLOSING) {
         Leave::Close
     } else {
