@@ -81,8 +81,9 @@ pub struct FrontHandle {
 trait Running: Send + Sync {
     fn counters(&self) -> &Counters;
     fn connections(&self) -> usize;
-    /// Accepts no more; returns once the listening socket is closed.
-    fn stop_accepting(&self);
+    /// Accepts no more; returns once the listening socket is closed, or at `deadline`: the acceptor's worker may be
+    /// stalled.
+    fn stop_accepting(&self, deadline: Instant);
     /// Has every connection end in order.
     fn close_connections(&self);
     fn cut_connections_off(&self);
@@ -194,7 +195,7 @@ impl FrontHandle {
     /// and their connections closed. Returns `true` when all have ended, `false` when some had to be cut off at
     /// `deadline`. Blocks the calling coroutine or thread.
     pub fn shutdown(&self, deadline: Instant) -> bool {
-        self.front.stop_accepting();
+        self.front.stop_accepting(deadline);
         self.front.close_connections();
         let drained = self.wait_for_the_last(deadline);
         if !drained {
@@ -231,11 +232,12 @@ impl<A: App> Running for RunningFront<A> {
         self.pollers.iter().map(|poller| poller.load()).sum()
     }
 
-    fn stop_accepting(&self) {
+    fn stop_accepting(&self, deadline: Instant) {
         self.acceptor.stopping.store(true, Ordering::Release);
-        while !self.acceptor.stopped.load(Ordering::Acquire) {
-            self.acceptor.waker.wakeup();
+        self.acceptor.waker.wakeup();
+        while !self.acceptor.stopped.load(Ordering::Acquire) && Instant::now() < deadline {
             time::sleep(DRAIN_CHECK);
+            self.acceptor.waker.wakeup();
         }
     }
 

@@ -7,6 +7,7 @@ use super::poller::millis;
 use crate::net::app::App;
 use crate::net::buffers::BUFFER_BYTES;
 use crate::net::http::{expects_continue, framing, too_large, ChunkedDecoder, Framing, Head, Rejection};
+use crate::net::options::NetOptions;
 use crate::net::poller::Flags;
 
 /// A body's buffer starts with at most so much room, whatever length was announced.
@@ -82,7 +83,8 @@ pub(crate) fn read_body<A: App>(
     if waits_for_continue && input.is_empty() && !driver.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &[]) {
         return Err(Unread::Gone);
     }
-    let pace = Pace { began: driver.now(), received: 0 };
+    let began = driver.now();
+    let pace = Pace { began, progressed: began, received: 0 };
     match framing {
         Framing::Length(length) => read_length(driver, input, length, pace),
         Framing::Chunked => read_chunked(driver, input, room, pace),
@@ -146,7 +148,19 @@ fn read_chunked<A: App>(
 /// How fast a body comes in.
 struct Pace {
     began: u64,
+    /// When something last came.
+    progressed: u64,
     received: u64,
+}
+
+impl Pace {
+    /// When the client is too slow, if nothing more comes until then: what it sent fast at first is no credit for
+    /// silence later.
+    fn due(&self, options: &NetOptions) -> u64 {
+        let allowance = millis(options.head_timeout);
+        let earned = self.received.saturating_mul(1_000) / u64::from(options.min_body_rate);
+        (self.progressed + allowance).min(self.began.saturating_add(allowance).saturating_add(earned))
+    }
 }
 
 /// Reads at least one byte into `buffer`, which has room; waits for it as long as the pace allows.
@@ -161,14 +175,13 @@ fn read_some<A: App>(
         match driver.read(buffer) {
             Ok(ReadOutcome::Bytes(length)) => {
                 pace.received += length as u64;
+                pace.progressed = driver.now();
                 return Ok(());
             }
             Ok(ReadOutcome::End) | Err(_) => return Err(Unread::Gone),
             Ok(ReadOutcome::Nothing) => {}
         }
-        let options = &driver.link.poller.front.options;
-        let earned = pace.received * 1_000 / u64::from(options.min_body_rate);
-        let due = pace.began + millis(options.head_timeout) + earned;
+        let due = pace.due(&driver.link.poller.front.options);
         if driver.now() >= due {
             return Err(Rejection::new(408, "the request's body came too slowly").into());
         }

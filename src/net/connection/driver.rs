@@ -4,6 +4,7 @@ use std::io;
 use std::net::Shutdown;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
@@ -34,6 +35,10 @@ const MAX_DISCARDED: usize = 8 << 20;
 /// What a connection may do in one turn, before the others of its worker have theirs: so many bytes read or written, or
 /// what is as much work. A client that always has more to send would keep the worker for itself otherwise.
 const TURN_BYTES: usize = 64 * 1024;
+
+/// The time in an endpoint that is as much work as [`TURN_BYTES`]. Packets that take long to process must not add up to
+/// what others hear.
+const TURN_TIME: Duration = Duration::from_millis(1);
 
 /// The driver's view of its connection.
 pub(crate) struct Driver<'a, A: App> {
@@ -155,6 +160,12 @@ impl<A: App> Driver<'_, A> {
     /// Counts what is as much work as reading `bytes`, which is done in this turn.
     pub(crate) fn count_work(&mut self, bytes: usize) {
         self.worked = self.worked.saturating_add(bytes);
+    }
+
+    /// Counts time that was spent in this turn.
+    pub(crate) fn count_time(&mut self, spent: Duration) {
+        let share = spent.as_nanos() * TURN_BYTES as u128 / TURN_TIME.as_nanos();
+        self.count_work(usize::try_from(share).unwrap_or(usize::MAX));
     }
 
     /// Whether the connection has done enough for one turn.

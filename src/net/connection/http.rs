@@ -14,6 +14,7 @@ use crate::net::buffers::BUFFER_BYTES;
 use crate::net::http::{
     parse_head, write_response_head, Head, HeadLimits, Rejection, Request, Response, ResponseContext, Version,
 };
+use crate::net::options::NetOptions;
 use crate::net::poller::Flags;
 use crate::net::websocket::{accept_upgrade, wants_upgrade};
 use crate::runtime::Ended;
@@ -40,6 +41,12 @@ impl<S> HttpState<S> {
     /// A connection whose first request must have begun by `idle_due`, in the poller's milliseconds.
     pub(crate) fn new(idle_due: u64, refused: bool) -> HttpState<S> {
         HttpState { input: Vec::new(), head_due: NEVER, idle_due, refused, upgraded: None }
+    }
+
+    /// The first byte of a head is there.
+    fn begin_head(&mut self, now: u64, options: &NetOptions) {
+        self.idle_due = NEVER;
+        self.head_due = now + millis(options.head_timeout);
     }
 
     /// The WebSocket that the connection has become.
@@ -72,6 +79,9 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
                             driver.share_worker();
                             active = driver.now();
                             unparsed = !state.input.is_empty();
+                            if unparsed {
+                                state.begin_head(active, options);
+                            }
                             continue;
                         }
                         Next::Leave(leave) => {
@@ -111,8 +121,7 @@ fn read_more<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket
     match driver.read(&mut state.input) {
         Ok(ReadOutcome::Bytes(_)) => {
             if state.head_due == NEVER {
-                state.idle_due = NEVER;
-                state.head_due = driver.now() + millis(driver.link.poller.front.options.head_timeout);
+                state.begin_head(driver.now(), &driver.link.poller.front.options);
             }
             Ok(true)
         }

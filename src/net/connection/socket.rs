@@ -227,6 +227,11 @@ impl<A: App> Session<'_, '_, A> {
             }
         } else {
             state.pace.note(written, true, self.driver.now());
+            if state.written >= BATCH_BYTES.max(state.unwritten()) {
+                // A client that reads, but never all, must not make the buffer grow by what it has read.
+                state.output.drain(..state.written);
+                state.written = 0;
+            }
         }
         true
     }
@@ -240,6 +245,13 @@ impl<A: App> Session<'_, '_, A> {
     fn keep_time(&mut self, now: u64) -> Option<Step> {
         let options = &self.driver.link.poller.front.options;
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
+        if self.write_is_due(now) {
+            // The kernel says that there is room only once much of its buffer is free; less is progress as well.
+            self.driver.readiness.note(Flags::WRITE);
+            if !self.flush() {
+                return Some(Step::Leave(Leave::Drop));
+            }
+        }
         if self.write_is_due(now) {
             self.state
                 .closing
@@ -367,7 +379,9 @@ impl<A: App> Session<'_, '_, A> {
     fn handle(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Message(message) if self.state.closing.is_none() => {
+                let begun = Instant::now();
                 let flow = self.state.endpoint.message(message, &mut self.held, &mut self.outbox);
+                self.driver.count_time(begun.elapsed());
                 self.after_call(flow);
             }
             Incoming::Ping(payload) if self.state.closing.is_none() => {

@@ -173,6 +173,27 @@ fn a_request_that_hangs_gets_504_is_cancelled_and_its_connection_lives_on() {
 }
 
 #[test]
+fn a_head_that_begins_behind_another_request_has_its_time_and_no_more() {
+    let server = Server::start(NetOptions::default().head_timeout(Duration::from_millis(200)));
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nG");
+    assert_eq!(client.answer().status, 200);
+    assert_eq!(client.answer().status, 408);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_body_that_came_fast_at_first_earns_no_time_for_silence() {
+    let server =
+        Server::start(NetOptions::default().head_timeout(Duration::from_millis(200)).min_body_rate(1_000));
+    let mut client = server.connect();
+    // By the average alone this would be enough for a quarter of an hour.
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n");
+    client.send(vec![b'x'; 1_000_000]);
+    assert_eq!(client.answer().status, 408);
+}
+
+#[test]
 fn one_request_too_many_gets_503_until_one_has_ended() {
     let server = Server::start(NetOptions::default().max_requests(2));
     let mut sleeping: Vec<_> = (0..2)
