@@ -475,8 +475,8 @@ fn too_many_connections_are_refused_and_the_others_live_on() {
 
 #[test]
 fn one_request_more_than_there_are_coroutines_for_is_refused_and_the_others_live_on() {
-    // What 12 connections leave of 16 coroutines is for requests.
-    let server = ServerProcess::start(&["--max-connections", "12", "--max-coroutines", "16"]);
+    // Of 80 coroutines 12 are for connections, 64 for the operations listener, and what is left for requests.
+    let server = ServerProcess::start(&["--max-connections", "12", "--max-coroutines", "80"]);
     let mut sleeping: Vec<_> = (0..4)
         .map(|_| {
             let mut stream = connect(server.addr);
