@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use may::io::{CoIo, WaitIo, WaitIoWaker};
+use may::io::WaitIoWaker;
 use rustix::io::Errno;
 use rustix::net::{accept_with, SocketFlags};
 
@@ -16,7 +15,7 @@ use super::app::App;
 use super::connection::{FrontShared, Poller};
 use super::listener::listen;
 use super::options::NetOptions;
-use super::poller::Flags;
+use super::poller::{Flags, Waitable};
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{self, spawn, time};
 
@@ -142,7 +141,7 @@ impl Front {
             .workers()
             .map(|worker| Poller::start(Arc::clone(&shared), worker))
             .collect::<io::Result<Arc<[_]>>>()?;
-        let waitable = CoIo::new(Listening(listener))?;
+        let waitable = Waitable::new(listener)?;
         let acceptor = Arc::new(Acceptor {
             stopping: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -263,7 +262,7 @@ impl<A: App> Running for RunningFront<A> {
 
 /// The coroutine that accepts.
 struct Accepting<A: App> {
-    waitable: CoIo<Listening>,
+    waitable: Waitable<TcpListener>,
     shared: Arc<FrontShared<A>>,
     pollers: Arc<[Arc<Poller<A>>]>,
     acceptor: Arc<Acceptor>,
@@ -276,10 +275,10 @@ struct Accepting<A: App> {
 impl<A: App> Accepting<A> {
     fn run(mut self) {
         while !self.acceptor.stopping.load(Ordering::Acquire) {
-            match accept_with(&self.waitable.inner().0, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            match accept_with(self.waitable.get(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(socket) => self.take(TcpStream::from(socket)),
                 Err(Errno::AGAIN) => {
-                    self.waitable.wait_io();
+                    self.waitable.wait();
                 }
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => self.turn_one_away(),
                 // What went wrong was that one connection's.
@@ -323,9 +322,7 @@ impl<A: App> Accepting<A> {
         self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
         tracing::warn!("no file descriptor is left: a connection is turned away");
         drop(self.spare.take());
-        if let Ok(socket) =
-            accept_with(&self.waitable.inner().0, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-        {
+        if let Ok(socket) = accept_with(self.waitable.get(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             refuse_at_once(&TcpStream::from(socket));
         }
         self.spare = File::open("/dev/null").ok();
@@ -339,12 +336,4 @@ fn refuse_at_once(mut socket: &TcpStream) {
         b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     );
     let _ = socket.shutdown(Shutdown::Write);
-}
-
-struct Listening(TcpListener);
-
-impl AsRawFd for Listening {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
 }

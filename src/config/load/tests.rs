@@ -64,6 +64,13 @@ fn the_defaults_suit_the_machine() {
 }
 
 #[test]
+fn a_process_that_may_hardly_open_a_file_is_told_so() {
+    let poor = Machine { open_files: Some(64), ..MACHINE };
+    let message = load(&Given::default(), poor).unwrap_err().to_string();
+    assert!(message.contains("64 files") && message.contains("ulimit"), "{message}");
+}
+
+#[test]
 fn connections_leave_coroutines_for_requests() {
     let message = refusal(&from_flags(&["--max-connections", "500", "--max-coroutines", "500"]));
     assert!(message.contains("max_connections: 500") && message.contains("max_coroutines: 500"), "{message}");
@@ -73,7 +80,7 @@ fn connections_leave_coroutines_for_requests() {
 
 #[test]
 fn the_smallest_machine_and_one_that_tells_nothing_have_defaults_that_load() {
-    let smallest = Machine { cores: 1, memory: Some(1), open_files: Some(1), mappings: Some(1) };
+    let smallest = Machine { cores: 1, memory: Some(1), open_files: Some(400), mappings: Some(3_000) };
     let silent = Machine { cores: 1_000, memory: None, open_files: None, mappings: None };
     assert!(load(&Given::default(), smallest).is_ok());
     assert!(load(&Given::default(), silent).is_ok());

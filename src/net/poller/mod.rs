@@ -15,6 +15,6 @@ mod set;
 mod state;
 mod wheel;
 
-pub(crate) use set::{EpollSet, Ready, TICK_MS};
+pub(crate) use set::{EpollSet, Ready, Waitable, TICK_MS};
 pub(crate) use state::{DriveState, Duty, Flags};
 pub(crate) use wheel::Wheel;

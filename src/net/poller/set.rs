@@ -2,8 +2,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
-use may::io::{CoIo, WaitIo};
+use may::io::{CoIo, WaitIo, WaitIoWaker};
 use rustix::event::{epoll, eventfd, EventfdFlags};
 use rustix::fs::Timespec;
 use rustix::time::{
@@ -110,28 +111,52 @@ impl EpollSet {
             let descriptor = rustix::io::fcntl_dupfd_cloexec(&self.epoll, from)?;
             let number = descriptor.as_raw_fd();
             if number as usize % workers == worker.index() {
-                return Ok(Waitable(CoIo::new(Descriptor(descriptor))?));
+                return Waitable::new(descriptor);
             }
             from = number + 1;
         }
     }
 }
 
-/// See [`EpollSet::waitable_on`].
+/// A descriptor that coroutines can wait on.
+///
+/// `CoIo` closes what it holds before it takes it out of may's epoll set. Then the number may be somebody else's already;
+/// and a duplicate, whose original lives on, would stay in the set, and its next event would reach freed memory.
+/// So what it holds here is shared, and closed after it.
 #[derive(Debug)]
-pub(crate) struct Waitable(CoIo<Descriptor>);
+pub(crate) struct Waitable<T: AsRawFd = OwnedFd> {
+    io: CoIo<Held<T>>,
+    held: Arc<T>,
+}
 
-impl Waitable {
+impl<T: AsRawFd> Waitable<T> {
+    /// Makes `descriptor` one to be waited on; it becomes non-blocking.
+    pub(crate) fn new(descriptor: T) -> io::Result<Waitable<T>> {
+        let held = Arc::new(descriptor);
+        let io = CoIo::new(Held(Arc::clone(&held)))?;
+        Ok(Waitable { io, held })
+    }
+
     /// Waits until something has happened since the last look.
     pub(crate) fn wait(&self) {
-        self.0.wait_io();
+        self.io.wait_io();
+    }
+
+    /// Wakes the one that waits, from anywhere.
+    pub(crate) fn waker(&self) -> WaitIoWaker {
+        self.io.waker()
+    }
+
+    /// What is waited on.
+    pub(crate) fn get(&self) -> &T {
+        &self.held
     }
 }
 
 #[derive(Debug)]
-struct Descriptor(OwnedFd);
+struct Held<T>(Arc<T>);
 
-impl AsRawFd for Descriptor {
+impl<T: AsRawFd> AsRawFd for Held<T> {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }

@@ -197,3 +197,20 @@ fn a_half_sent_body_does_not_outlive_a_shutdowns_deadline() {
     assert!(!server.front.shutdown(Instant::now() + Duration::from_millis(100)));
     assert_eq!(server.front.connections(), 0);
 }
+
+/// Fronts come and go, and what their pollers waited on goes with them: an event for one that has gone would
+/// reach freed memory.
+#[test]
+fn fronts_come_and_go_while_others_serve() {
+    let staying = Server::start(NetOptions::default());
+    let mut client = staying.connect();
+    for _ in 0..50 {
+        let server = Server::start(NetOptions::default());
+        // Left open, so that the set has something to tell when its poller has ended.
+        let mut left = server.connect();
+        assert_eq!(left.get("/").status, 200);
+        drop(server);
+        drop(left);
+        assert_eq!(client.get("/").status, 200);
+    }
+}
