@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use may::coroutine;
 use may::sync::Blocker;
+use parking_lot::Mutex;
 
 use super::id::CoroutineId;
 use super::worker::{self, WorkerId};
@@ -80,7 +81,29 @@ pub fn round_up(duration: Duration) -> Duration {
 /// several count as one. Made by the one that parks; shared by an `Arc` with those that unpark.
 #[derive(Debug)]
 pub struct Waiter {
-    blocker: Blocker,
+    /// Taken in the drop only. Boxed, for a wake-up that is under way goes on to use it where it is.
+    blocker: Option<Box<Blocker>>,
+}
+
+/// What cancelled coroutines could not drop themselves: see the drop of [`Waiter`].
+#[expect(clippy::vec_box, reason = "they must stay where they are")]
+static LEFT_BEHIND: Mutex<Vec<Box<Blocker>>> = Mutex::new(Vec::new());
+
+/// Drops what cancelled coroutines left behind. For a plain thread that comes by regularly.
+pub(super) fn drop_left_behind() {
+    let left = std::mem::take(&mut *LEFT_BEHIND.lock());
+    drop(left);
+}
+
+impl Drop for Waiter {
+    /// may's own drop waits, by yielding, until a wake-up that is under way is done. Where that wake-up is what runs the
+    /// coroutine, and the coroutine unwinds because it was cancelled, its yields do nothing, and it would spin for ever. So
+    /// what unwinds leaves this to others.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            LEFT_BEHIND.lock().extend(self.blocker.take());
+        }
+    }
 }
 
 /// The wait's time was over before anybody said go on.
@@ -91,7 +114,7 @@ impl Waiter {
     /// A waiter for the current coroutine, or thread.
     #[expect(clippy::new_without_default, reason = "it belongs to whoever calls: not a value of no context")]
     pub fn new() -> Self {
-        Self { blocker: Blocker::new(false) }
+        Self { blocker: Some(Box::new(Blocker::new(false))) }
     }
 
     /// Waits for [`unpark`](Self::unpark), at most for `limit`, rounded up as [`round_up`] says. May return `Ok`
@@ -102,7 +125,7 @@ impl Waiter {
         let mut remaining = limit;
         let result = loop {
             let piece = remaining.map(|left| left.min(LONGEST_WAIT));
-            match self.blocker.park(piece.map(round_up)) {
+            match self.blocker().park(piece.map(round_up)) {
                 Ok(()) => break Ok(()),
                 Err(_) if remaining == piece => {
                     leave_timer_thread();
@@ -115,9 +138,13 @@ impl Waiter {
         result
     }
 
+    fn blocker(&self) -> &Blocker {
+        self.blocker.as_deref().expect("it is taken in the drop only")
+    }
+
     /// Lets the waiting one go on, or its next park return at once.
     pub fn unpark(&self) {
-        self.blocker.unpark();
+        self.blocker().unpark();
     }
 }
 

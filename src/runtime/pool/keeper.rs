@@ -25,6 +25,7 @@ use super::registry::{Holder, LeaseId};
 use super::shared::Shared;
 use super::slot::Fate;
 use super::Sandbox;
+use crate::runtime::time;
 
 /// What upkeep remembers from one round to the next.
 #[derive(Default)]
@@ -203,6 +204,7 @@ pub(super) fn start<S: Sandbox>(handle: &Arc<Handle<S>>, interval: Duration) -> 
 
 fn keep<S: Sandbox>(pool: &Weak<Handle<S>>, interval: Duration) {
     loop {
+        time::drop_left_behind();
         match pool.upgrade() {
             Some(handle) if !handle.shared.census.look().closed() => {
                 handle.upkeep.maintain(&handle.shared, Instant::now());
