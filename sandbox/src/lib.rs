@@ -48,6 +48,7 @@ mod filter;
 mod sandbox;
 mod scratch;
 mod settings;
+mod stage;
 mod update;
 
 pub use error::{SandboxError, SettingError};
@@ -56,4 +57,5 @@ pub use opus::{Application, Channels, Signal};
 pub use sandbox::{AudioSandbox, Processed};
 pub use scratch::Scratch;
 pub use settings::{SampleRate, Settings};
+pub use stage::{Described, Parameter, Stage, Stream};
 pub use update::{RawValue, SettingsUpdate};

@@ -1,0 +1,63 @@
+//! What all stages of the engine have in common, and how their parameters are described.
+//!
+//! A stage works in place on interleaved samples and keeps its state from block to block; how a stream is cut into
+//! blocks makes no difference to what comes out, to the bit. Its parameters are a plain struct in the usual units, and
+//! a table ([`Described::PARAMETERS`]) that says name and range of each: checking, the wire form, the command line and
+//! the documentation all read that one table.
+
+use std::ops::RangeInclusive;
+
+/// What a stage is told of the stream it works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    /// Samples a second of one channel, 8,000 to 96,000.
+    pub sample_rate_hz: u32,
+    /// Interleaved channels, 1 or 2.
+    pub channels: usize,
+}
+
+/// One stage of the engine, with all its state.
+///
+/// A fresh stage, and one that was `start`ed anew with the same stream and parameters, behave alike to the bit,
+/// whatever the latter did before.
+pub trait Stage {
+    /// What can be set.
+    type Parameters: Copy;
+
+    /// A stage at the beginning of `stream`. It allocates all that it will ever need: for any stream and any parameters.
+    fn new(stream: Stream, parameters: &Self::Parameters) -> Self;
+
+    /// Begins a new stream: all signal state is cleared. Allocates nothing.
+    fn start(&mut self, stream: Stream, parameters: &Self::Parameters);
+
+    /// Changes parameters in mid-stream: state is kept, and nothing clicks. Allocates nothing.
+    fn set(&mut self, parameters: &Self::Parameters);
+
+    /// Works on whole sample frames (a sample for each channel) in place; any number of them. Allocates nothing. All
+    /// samples are finite, here and in what it leaves.
+    fn process(&mut self, block: &mut [f32]);
+
+    /// Sample frames by which what comes out lags behind what goes in.
+    fn delay_samples(&self) -> usize {
+        0
+    }
+}
+
+/// One number among a stage's parameters.
+#[derive(Debug)]
+pub struct Parameter<P: 'static> {
+    /// As clients write it, with its unit: `threshold_db`.
+    pub name: &'static str,
+    /// What is accepted, in that unit.
+    pub range: RangeInclusive<f32>,
+    /// Reads it.
+    pub get: fn(&P) -> f32,
+    /// Writes it, unchecked.
+    pub set: fn(&mut P, f32),
+}
+
+/// Parameters that a table describes.
+pub trait Described: Copy + Default + 'static {
+    /// Every number among them, in the order in which they are documented.
+    const PARAMETERS: &'static [Parameter<Self>];
+}
