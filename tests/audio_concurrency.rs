@@ -22,7 +22,7 @@ fn settings(update: SettingsUpdate) -> Settings {
 }
 
 fn at_rate(hz: i64) -> Settings {
-    settings(SettingsUpdate { sample_rate: Some(hz.into()), ..SettingsUpdate::default() })
+    settings(SettingsUpdate::default().with("sample_rate", hz))
 }
 
 /// 20 ms blocks of real speech at the settings' rate and channels, `count` of them from block `first` on.
@@ -162,14 +162,14 @@ fn full_pipeline(settings: Settings, first: usize, count: usize) -> Job {
 }
 
 fn stereo(hz: i64, intensity: f64, bitrate: i64, complexity: i64) -> Settings {
-    settings(SettingsUpdate {
-        sample_rate: Some(hz.into()),
-        channels: Some(2.into()),
-        intensity: Some(intensity.into()),
-        bitrate: Some(bitrate.into()),
-        complexity: Some(complexity.into()),
-        ..SettingsUpdate::default()
-    })
+    settings(
+        SettingsUpdate::default()
+            .with("sample_rate", hz)
+            .with("channels", 2)
+            .with("intensity", intensity)
+            .with("bitrate", bitrate)
+            .with("complexity", complexity),
+    )
 }
 
 const RATES: [i64; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];

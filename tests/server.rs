@@ -189,12 +189,10 @@ fn many_clients_with_settings_of_their_own_never_hear_each_other() {
             let addr = server.addr;
             std::thread::spawn(move || {
                 let rate = [8_000, 16_000, 48_000][voice % 3];
-                let update = SettingsUpdate {
-                    sample_rate: Some(rate.into()),
-                    bitrate: Some((16_000 + 1_000 * voice as i64).into()),
-                    complexity: Some((voice as i64 % 11).into()),
-                    ..SettingsUpdate::default()
-                };
+                let update = SettingsUpdate::default()
+                    .with("sample_rate", rate)
+                    .with("bitrate", 16_000 + 1_000 * voice as i64)
+                    .with("complexity", voice as i64 % 11);
                 let settings = Settings::default().with(&update).unwrap();
                 let stream = packets(&settings, voice, 12);
                 let expected = processed_alone(&settings, &stream);
@@ -234,7 +232,7 @@ fn a_silent_client_gives_its_sandbox_back_and_begins_anew() {
 #[test]
 fn reset_forgets_the_signal_and_keeps_the_settings() {
     let server = ServerProcess::start(&[]);
-    let update = SettingsUpdate { bitrate: Some(20_000.into()), ..SettingsUpdate::default() };
+    let update = SettingsUpdate::default().with("bitrate", 20_000);
     let settings = Settings::default().with(&update).unwrap();
     let stream = packets(&settings, 4, 6);
     let expected = processed_alone(&settings, &stream);

@@ -35,11 +35,7 @@ fn packets() -> Vec<Vec<u8>> {
 }
 
 fn settings(intensity: f64, complexity: i64) -> Settings {
-    let update = SettingsUpdate {
-        intensity: Some(intensity.into()),
-        complexity: Some(complexity.into()),
-        ..SettingsUpdate::default()
-    };
+    let update = SettingsUpdate::default().with("intensity", intensity).with("complexity", complexity);
     Settings::default().with(&update).unwrap()
 }
 

@@ -25,11 +25,7 @@ fn measure(
     complexity: i64,
     bitrate: i64,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let update = SettingsUpdate {
-        complexity: Some(complexity.into()),
-        bitrate: Some(bitrate.into()),
-        ..SettingsUpdate::default()
-    };
+    let update = SettingsUpdate::default().with("complexity", complexity).with("bitrate", bitrate);
     let settings = Settings::default().with_channels(channels).with(&update)?;
     let mut sandbox = AudioSandbox::new(settings)?;
     let mut scratch = Scratch::default();
@@ -79,7 +75,7 @@ fn measure(
             sandbox.reset().expect("reset");
         }
     });
-    let near = settings.with(&SettingsUpdate { bitrate: Some(20_000.into()), ..Default::default() })?;
+    let near = settings.with(&SettingsUpdate::default().with("bitrate", 20_000))?;
     let far = settings.with_sample_rate(SampleRate::Hz16000);
     let mut configure = |other: &Settings| {
         fastest(|| {

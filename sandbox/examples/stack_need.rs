@@ -64,12 +64,8 @@ fn step_of(
     rate: SampleRate,
     units: usize,
 ) -> Outcome<impl FnOnce() -> Outcome<()> + Send + 'static> {
-    let wishes = SettingsUpdate {
-        complexity: Some(10.into()),
-        fec: Some(true.into()),
-        expected_loss_percent: Some(20.into()),
-        ..SettingsUpdate::default()
-    };
+    let wishes =
+        SettingsUpdate::default().with("complexity", 10).with("fec", true).with("expected_loss_percent", 20);
     let settings = Settings::default().with_channels(channels).with_sample_rate(rate).with(&wishes)?;
     let block = units * rate.samples_per_unit() * settings.channel_count();
     let pcm =
@@ -112,11 +108,9 @@ fn step_of(
 
 /// Changes bitrate and signal type now and then, so that every mode and the changes between them are met.
 fn swing(sandbox: &mut AudioSandbox, index: usize) -> Outcome<()> {
-    let wishes = SettingsUpdate {
-        bitrate: Some([16_000, 32_000, 128_000, 24_000, 64_000][index / 3 % 5].into()),
-        signal: Some(["auto", "voice", "music"][index / 5 % 3].into()),
-        ..SettingsUpdate::default()
-    };
+    let wishes = SettingsUpdate::default()
+        .with("bitrate", [16_000, 32_000, 128_000, 24_000, 64_000][index / 3 % 5])
+        .with("signal", ["auto", "voice", "music"][index / 5 % 3]);
     sandbox.configure(&sandbox.settings().with(&wishes)?)?;
     Ok(())
 }

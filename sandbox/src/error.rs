@@ -2,16 +2,26 @@
 
 use thiserror::Error;
 
-/// A setting that was refused. Nothing was changed.
+/// Why settings were not changed. Nothing was.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{field}: got {got}, accepted: {accepted}")]
-pub struct SettingError {
-    /// The setting's name, as clients write it.
-    pub field: &'static str,
-    /// What was asked for, cut to a printable length.
-    pub got: String,
-    /// The values that are accepted.
-    pub accepted: &'static str,
+pub enum SettingError {
+    /// A value of the wrong type or out of range.
+    #[error("{setting}: got {got}, accepted: {accepted}")]
+    Refused {
+        /// The setting's name, as clients write it.
+        setting: String,
+        /// What was asked for, cut to a printable length.
+        got: String,
+        /// The values that are accepted.
+        accepted: String,
+    },
+
+    /// There is no such setting.
+    #[error("unknown setting {name}: accepted are {}", crate::SettingsUpdate::names().collect::<Vec<_>>().join(", "))]
+    Unknown {
+        /// The name that was asked for, cut to a printable length.
+        name: String,
+    },
 }
 
 /// Why a packet or block was not processed. The sandbox stays usable.

@@ -25,7 +25,7 @@
 //! let mut scratch = Scratch::default();
 //!
 //! // One session's wishes, checked as a whole, on top of the template.
-//! let wishes = SettingsUpdate { bitrate: Some(24_000.into()), ..SettingsUpdate::default() };
+//! let wishes = SettingsUpdate::default().with("bitrate", 24_000);
 //! let settings = sandbox.settings().with(&wishes)?;
 //! sandbox.configure(&settings)?;
 //!
@@ -49,13 +49,11 @@ mod sandbox;
 mod scratch;
 mod settings;
 mod stage;
-mod update;
 
 pub use error::{SandboxError, SettingError};
 pub use filter::{biquad, compressor, gate, level, limiter, VoiceClarity};
 pub use opus::{Application, Channels, Signal};
 pub use sandbox::{AudioSandbox, Processed};
 pub use scratch::Scratch;
-pub use settings::{SampleRate, Settings};
+pub use settings::{RawValue, SampleRate, Settings, SettingsUpdate, Switched};
 pub use stage::{Described, Parameter, Stage, Stream};
-pub use update::{RawValue, SettingsUpdate};

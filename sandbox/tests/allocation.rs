@@ -53,17 +53,15 @@ fn nothing_allocates_once_warm_neither_packets_nor_resets_nor_changes_of_setting
         .into_iter()
         .flat_map(|rate| common::ALL_CHANNELS.map(|channels| (rate, channels)))
         .map(|(rate, channels)| {
-            let wishes = SettingsUpdate {
-                complexity: Some(10.into()),
-                bitrate: Some(48_000.into()),
-                fec: Some(true.into()),
-                expected_loss_percent: Some(10.into()),
-                ..SettingsUpdate::default()
-            };
+            let wishes = SettingsUpdate::default()
+                .with("complexity", 10)
+                .with("bitrate", 48_000)
+                .with("fec", true)
+                .with("expected_loss_percent", 10);
             settings(rate, channels, wishes)
         })
         .collect();
-    let louder = SettingsUpdate { intensity: Some(2.0.into()), ..SettingsUpdate::default() };
+    let louder = SettingsUpdate::default().with("intensity", 2.0);
     let packets: Vec<&Vec<u8>> = PACKETS.iter().step_by(11).collect();
     let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
     let mut scratch = Scratch::default();

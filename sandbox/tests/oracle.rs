@@ -78,16 +78,14 @@ const WISHES: [Wishes; 8] = [
 
 fn with(settings: &Settings, wishes: Wishes) -> Settings {
     let (bitrate, complexity, vbr, dtx, fec, loss, signal) = wishes;
-    let update = SettingsUpdate {
-        bitrate: Some(bitrate.into()),
-        complexity: Some(complexity.into()),
-        vbr: Some(vbr.into()),
-        dtx: Some(dtx.into()),
-        fec: Some(fec.into()),
-        expected_loss_percent: Some(loss.into()),
-        signal: Some(signal.into()),
-        ..SettingsUpdate::default()
-    };
+    let update = SettingsUpdate::default()
+        .with("bitrate", bitrate)
+        .with("complexity", complexity)
+        .with("vbr", vbr)
+        .with("dtx", dtx)
+        .with("fec", fec)
+        .with("expected_loss_percent", loss)
+        .with("signal", signal);
     settings.with(&update).unwrap()
 }
 
@@ -96,7 +94,7 @@ fn of_another_kind(other: &Settings) -> Settings {
     let rate = SampleRate::ALL.into_iter().rev().find(|rate| *rate != other.sample_rate()).unwrap();
     let channels = if other.channels() == Channels::Mono { Channels::Stereo } else { Channels::Mono };
     let application = if other.application() == Application::Audio { "lowdelay" } else { "audio" };
-    let update = SettingsUpdate { application: Some(application.into()), ..SettingsUpdate::default() };
+    let update = SettingsUpdate::default().with("application", application);
     with(&settings(rate, channels, update), WISHES[6])
 }
 
@@ -139,7 +137,7 @@ fn encoded_by_the_library(settings: &Settings, blocks: &[&[f32]]) -> Vec<Vec<u8>
 }
 
 fn assert_encodes_like_the_library(application: &'static str) {
-    let update = || SettingsUpdate { application: Some(application.into()), ..SettingsUpdate::default() };
+    let update = || SettingsUpdate::default().with("application", application);
     let mut scratch = Scratch::default();
     let (mut packet, mut short) = (Vec::new(), 0);
     for rate in SampleRate::ALL {

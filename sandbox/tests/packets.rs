@@ -84,12 +84,10 @@ fn a_packet_of_three_frames_of_10_ms_is_answered_by_one_packet_at_every_bitrate_
         let mut heard = vec![0.0; 5_760 * channels as usize];
         for (index, block) in pcm.chunks_exact(3 * 480 * channels as usize).enumerate() {
             // The settings swing, so that the encoder changes its mind within packets too.
-            let wishes = SettingsUpdate {
-                bitrate: Some([9_000, 120_000, 16_000, 24_000, 64_000][index % 5].into()),
-                signal: Some(["auto", "voice", "music"][index / 5 % 3].into()),
-                complexity: Some((index as i64 % 11).into()),
-                ..SettingsUpdate::default()
-            };
+            let wishes = SettingsUpdate::default()
+                .with("bitrate", [9_000, 120_000, 16_000, 24_000, 64_000][index % 5])
+                .with("signal", ["auto", "voice", "music"][index / 5 % 3])
+                .with("complexity", index as i64 % 11);
             sandbox.configure(&sandbox.settings().with(&wishes).unwrap()).unwrap();
             sandbox.encode(block, &mut scratch, &mut out).unwrap();
             assert_eq!(listener.decode_float(&out, &mut heard, false).unwrap(), 1_440);
@@ -113,11 +111,9 @@ fn a_stereo_session_of_long_packets_is_stereo_again_after_a_time_of_low_bitrate(
         let (mut scratch, mut out) = Default::default();
         let mut channels = Vec::new();
         for (index, block) in pcm.chunks_exact(units * 240).cycle().take(60).enumerate() {
-            let wishes = SettingsUpdate {
-                bitrate: Some([40_000, 14_000, 40_000][index / 20].into()),
-                signal: Some("voice".into()),
-                ..SettingsUpdate::default()
-            };
+            let wishes = SettingsUpdate::default()
+                .with("bitrate", [40_000, 14_000, 40_000][index / 20])
+                .with("signal", "voice");
             sandbox.configure(&sandbox.settings().with(&wishes).unwrap()).unwrap();
             sandbox.encode(block, &mut scratch, &mut out).unwrap();
             channels.push(opus::packet::get_nb_channels(&out).unwrap());
@@ -131,7 +127,7 @@ fn a_stereo_session_of_long_packets_is_stereo_again_after_a_time_of_low_bitrate(
 
 #[test]
 fn with_constant_bitrate_every_packet_of_a_length_has_the_same_size() {
-    let wishes = SettingsUpdate { vbr: Some(false.into()), ..SettingsUpdate::default() };
+    let wishes = SettingsUpdate::default().with("vbr", false);
     for units in [8, 12, 3, 24, 44] {
         let session = settings(SampleRate::Hz16000, Channels::Mono, wishes.clone());
         let mut sandbox = AudioSandbox::new(session).unwrap();
@@ -152,14 +148,12 @@ fn at_intensity_0_it_makes_the_very_bytes_that_the_bare_library_makes() {
         (SampleRate::Hz16000, Channels::Mono, 20_000, 8, true, true),
         (SampleRate::Hz8000, Channels::Stereo, 24_000, 1, true, true),
     ] {
-        let wishes = SettingsUpdate {
-            bitrate: Some(i64::from(bitrate).into()),
-            complexity: Some(i64::from(complexity).into()),
-            fec: Some(fec.into()),
-            expected_loss_percent: Some(15.into()),
-            vbr: Some(vbr.into()),
-            ..intensity(0.0)
-        };
+        let wishes = intensity(0.0)
+            .with("bitrate", i64::from(bitrate))
+            .with("complexity", i64::from(complexity))
+            .with("fec", fec)
+            .with("expected_loss_percent", 15)
+            .with("vbr", vbr);
         let mut sandbox = AudioSandbox::new(settings(rate, channels, wishes)).unwrap();
         let (mut scratch, mut out) = Default::default();
         let mut decoder = opus::Decoder::new(rate.hz(), channels).unwrap();
@@ -188,11 +182,9 @@ fn every_native_block_length_encodes_at_every_complexity_and_the_extreme_bitrate
             let pcm = speech(rate, channels);
             for bitrate in [6_000, 510_000] {
                 for complexity in [0, 5, 10] {
-                    let wishes = SettingsUpdate {
-                        bitrate: Some(i64::from(bitrate).into()),
-                        complexity: Some(i64::from(complexity).into()),
-                        ..SettingsUpdate::default()
-                    };
+                    let wishes = SettingsUpdate::default()
+                        .with("bitrate", i64::from(bitrate))
+                        .with("complexity", i64::from(complexity));
                     let mut sandbox = AudioSandbox::new(settings(rate, channels, wishes)).unwrap();
                     let mut start = 0;
                     for units in NATIVE_UNITS.into_iter().chain([12, 47, 11]) {

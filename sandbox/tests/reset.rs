@@ -80,19 +80,18 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         let (rate, stereo, intensity, bitrate, complexity) = signal;
         let (vbr, dtx, fec, loss, signal, application) = switches;
         let channels = if stereo { Channels::Stereo } else { Channels::Mono };
-        let wishes = SettingsUpdate {
-            intensity: Some(intensity.into()),
-            bitrate: Some(bitrate.into()),
-            complexity: Some(complexity.into()),
-            vbr: Some(vbr.into()),
-            dtx: Some(dtx.into()),
-            fec: Some(fec.into()),
-            expected_loss_percent: Some(loss.into()),
-            signal: Some(["auto", "voice", "music"][signal].into()),
-            // mostly VOIP, the default
-            application: Some((*["audio", "lowdelay"].get(application).unwrap_or(&"voip")).into()),
-            ..SettingsUpdate::default()
-        };
+        // Mostly VOIP.
+        let application = *["audio", "lowdelay"].get(application).unwrap_or(&"voip");
+        let wishes = SettingsUpdate::default()
+            .with("intensity", intensity)
+            .with("bitrate", bitrate)
+            .with("complexity", complexity)
+            .with("vbr", vbr)
+            .with("dtx", dtx)
+            .with("fec", fec)
+            .with("expected_loss_percent", loss)
+            .with("signal", ["auto", "voice", "music"][signal])
+            .with("application", application);
         settings(rate, channels, wishes)
     })
 }
@@ -192,12 +191,12 @@ proptest! {
 #[test]
 fn a_reset_forgets_the_hysteresis_of_in_band_fec() {
     for bitrate in (12_000..26_000).step_by(500) {
-        let wishes = |bitrate: i64| SettingsUpdate {
-            bitrate: Some(bitrate.into()),
-            fec: Some(true.into()),
-            expected_loss_percent: Some(10.into()),
-            signal: Some("voice".into()),
-            ..SettingsUpdate::default()
+        let wishes = |bitrate: i64| {
+            SettingsUpdate::default()
+                .with("bitrate", bitrate)
+                .with("fec", true)
+                .with("expected_loss_percent", 10)
+                .with("signal", "voice")
         };
         let template = settings(SampleRate::Hz16000, Channels::Mono, wishes(bitrate));
         let history = [
@@ -213,11 +212,7 @@ fn a_reset_forgets_the_hysteresis_of_in_band_fec() {
 #[test]
 fn a_reset_forgets_what_the_signal_was_taken_for() {
     for bitrate in (8_000..80_000).step_by(2_000) {
-        let wishes = SettingsUpdate {
-            bitrate: Some(i64::from(bitrate).into()),
-            complexity: Some(10.into()),
-            ..SettingsUpdate::default()
-        };
+        let wishes = SettingsUpdate::default().with("bitrate", i64::from(bitrate)).with("complexity", 10);
         let template = settings(SampleRate::Hz48000, Channels::Mono, wishes);
         let mut history: Vec<Step> = (0..40).map(|block| Step::Speech(400 + 20 * block, 8)).collect();
         history.push(Step::Silence(8));
@@ -228,15 +223,13 @@ fn a_reset_forgets_what_the_signal_was_taken_for() {
 #[test]
 fn one_sessions_settings_do_not_reach_the_next() {
     let template = Settings::default();
-    let wishes = SettingsUpdate {
-        bitrate: Some(6_000.into()),
-        complexity: Some(0.into()),
-        dtx: Some(true.into()),
-        vbr: Some(false.into()),
-        application: Some("audio".into()),
-        signal: Some("music".into()),
-        ..intensity(2.0)
-    };
+    let wishes = intensity(2.0)
+        .with("bitrate", 6_000)
+        .with("complexity", 0)
+        .with("dtx", true)
+        .with("vbr", false)
+        .with("application", "audio")
+        .with("signal", "music");
     let mut sandbox = AudioSandbox::new(template).unwrap();
     let own = settings(SampleRate::Hz8000, Channels::Stereo, wishes);
     sandbox.configure(&own).unwrap();

@@ -90,27 +90,22 @@ fn is_weight_of_zero(parameter: &str) -> bool {
 
 /// The settings that the query names.
 fn update_from(request: &Request) -> Result<SettingsUpdate, Refusal> {
-    let value = |name: &str| request.query_value(name).map(|text| RawValue::from_text(&text));
+    let mut update = SettingsUpdate::default();
     for pair in request.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split('=').next().unwrap_or_default();
         if !PARAMETERS.contains(&name) {
             return Err(Refusal::parameter("query", name, &PARAMETERS.join(", ")));
         }
+        if let Some(text) = request.query_value(name) {
+            update.set(name, RawValue::from_text(&text));
+        }
     }
-    Ok(SettingsUpdate {
-        intensity: value("intensity"),
-        bitrate: value("bitrate"),
-        vbr: value("vbr"),
-        complexity: value("complexity"),
-        signal: value("signal"),
-        application: value("application"),
-        ..SettingsUpdate::default()
-    })
+    Ok(update)
 }
 
 fn settings_for(format: &WavFormat, mut update: SettingsUpdate) -> Result<Settings, Refusal> {
-    update.sample_rate = Some(i64::from(opus_rate_for(format.sample_rate)).into());
-    update.channels = Some(i64::from(format.channels).into());
+    update.set("sample_rate", i64::from(opus_rate_for(format.sample_rate)).into());
+    update.set("channels", i64::from(format.channels).into());
     Settings::default()
         .with(&update)
         .map_err(|error| Refusal::bad(400, "INVALID_PARAMETER", error.to_string()))

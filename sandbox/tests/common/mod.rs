@@ -76,7 +76,7 @@ pub fn settings(rate: SampleRate, channels: Channels, wishes: SettingsUpdate) ->
 
 /// Nothing but an intensity.
 pub fn intensity(value: f64) -> SettingsUpdate {
-    SettingsUpdate { intensity: Some(RawValue::Number(value)), ..SettingsUpdate::default() }
+    SettingsUpdate::default().with("intensity", RawValue::Number(value))
 }
 
 /// A recording at 16 kHz without its rumble, so that this does not count as level: two first-order high-passes at

@@ -3,8 +3,19 @@
 //! Fields are private and typed: a [`Settings`] that exists is one the codec accepts. Raw wishes from outside come
 //! in through [`SettingsUpdate`](crate::SettingsUpdate), all or nothing.
 
+mod fields;
+mod group;
+mod update;
+mod value;
+
 use opus::{Application, Channels, Signal};
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use fields::FIELDS;
+use group::Group;
+pub use group::Switched;
+pub use update::SettingsUpdate;
+pub use value::RawValue;
 
 /// The sample rates Opus works at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -180,6 +191,15 @@ impl Settings {
         }
     }
 
+    /// The stages' parameters, by the stages' names.
+    fn groups(&self) -> [(&'static str, &dyn Group); 0] {
+        []
+    }
+
+    fn groups_mut(&mut self) -> [(&'static str, &mut dyn Group); 0] {
+        []
+    }
+
     /// Whether going from `self` to `other` needs a codec that starts anew: libopus fixes these at initialisation.
     pub(crate) fn same_stream(&self, other: &Settings) -> bool {
         (self.sample_rate, self.channels, self.application)
@@ -187,37 +207,17 @@ impl Settings {
     }
 }
 
-/// The wire form: the names and spellings that [`SettingsUpdate`](crate::SettingsUpdate) accepts.
+/// The wire form: the names and spellings that [`SettingsUpdate`] accepts.
 impl Serialize for Settings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_struct("Settings", 11)?;
-        map.serialize_field("sample_rate", &self.sample_rate.hz())?;
-        map.serialize_field("channels", &(self.channels as u8))?;
-        map.serialize_field("intensity", &self.intensity)?;
-        map.serialize_field("bitrate", &self.bitrate)?;
-        map.serialize_field("vbr", &self.vbr)?;
-        map.serialize_field("complexity", &self.complexity)?;
-        map.serialize_field("dtx", &self.dtx)?;
-        map.serialize_field("signal", signal_name(self.signal))?;
-        map.serialize_field("fec", &self.fec)?;
-        map.serialize_field("expected_loss_percent", &self.expected_loss_percent)?;
-        map.serialize_field("application", application_name(self.application))?;
+        let groups = self.groups();
+        let mut map = serializer.serialize_map(Some(FIELDS.len() + groups.len()))?;
+        for field in FIELDS {
+            map.serialize_entry(field.name, &(field.get)(self))?;
+        }
+        for (name, group) in groups {
+            map.serialize_entry(name, group)?;
+        }
         map.end()
-    }
-}
-
-fn signal_name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Auto => "auto",
-        Signal::Voice => "voice",
-        Signal::Music => "music",
-    }
-}
-
-fn application_name(application: Application) -> &'static str {
-    match application {
-        Application::Voip => "voip",
-        Application::Audio => "audio",
-        Application::LowDelay => "lowdelay",
     }
 }

@@ -1,0 +1,224 @@
+//! Wishes for settings, and the one place where they are checked.
+
+use std::collections::BTreeMap;
+
+use serde::de::Deserializer;
+use serde::Deserialize;
+
+use super::fields::FIELDS;
+use super::group::accepted_range;
+use super::value::{shown_text, RawValue};
+use super::Settings;
+use crate::SettingError;
+
+/// Wishes for settings by name, unchecked. What is not named stays as it is.
+///
+/// A stage's parameters are named with its own name in front, `compressor.ratio`, or written as a map. Naming a
+/// parameter switches the stage on; the stage's own name with `true` or `false` switches it and nothing else:
+///
+/// ```
+/// use sandbox::{Settings, SettingsUpdate};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let wishes = SettingsUpdate::default().with("bitrate", 24_000).with("channels", "stereo");
+/// let settings = Settings::default().with(&wishes)?;
+/// assert_eq!((settings.bitrate(), settings.channel_count()), (24_000, 2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SettingsUpdate {
+    /// In the order in which they are put in force: a later one overrides an earlier one.
+    wishes: Vec<(String, RawValue)>,
+}
+
+impl SettingsUpdate {
+    /// The same and one wish more.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<RawValue>) -> SettingsUpdate {
+        self.set(name, value.into());
+        self
+    }
+
+    /// Adds a wish.
+    pub fn set(&mut self, name: &str, value: RawValue) {
+        match value {
+            RawValue::Null(()) => {}
+            RawValue::Map(parts) if !parts.is_empty() => {
+                for (part, value) in parts {
+                    self.set(&format!("{name}.{part}"), value);
+                }
+            }
+            value => self.wishes.push((name.to_owned(), value)),
+        }
+    }
+
+    /// The names of all settings, as clients write them: those of a stage's parameters with the stage's in front.
+    pub fn names() -> impl Iterator<Item = String> {
+        let settings = Settings::default();
+        let groups = settings.groups().into_iter().flat_map(|(name, group)| {
+            let parameters = (0..group.len()).map(move |index| format!("{name}.{}", group.name(index)));
+            std::iter::once(name.to_owned()).chain(parameters.collect::<Vec<_>>())
+        });
+        FIELDS.iter().map(|field| field.name.to_owned()).chain(groups.collect::<Vec<_>>())
+    }
+}
+
+/// From a map, such as a JSON object. Its names are checked when the wishes are put in force.
+impl<'de> Deserialize<'de> for SettingsUpdate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = BTreeMap::<String, RawValue>::deserialize(deserializer)?;
+        let mut update = SettingsUpdate::default();
+        map.into_iter().for_each(|(name, value)| update.set(&name, value));
+        Ok(update)
+    }
+}
+
+impl Settings {
+    /// These settings with the wishes put on top: all of them, or none and the first that was refused.
+    pub fn with(&self, update: &SettingsUpdate) -> Result<Settings, SettingError> {
+        let mut next = *self;
+        update.wishes.iter().try_for_each(|(name, raw)| next.put(name, raw))?;
+        Ok(next)
+    }
+
+    fn put(&mut self, name: &str, raw: &RawValue) -> Result<(), SettingError> {
+        if let Some(field) = FIELDS.iter().find(|field| field.name == name) {
+            return (field.set)(self, raw).ok_or_else(|| SettingError::Refused {
+                setting: name.to_owned(),
+                got: raw.shown(),
+                accepted: field.accepted.to_owned(),
+            });
+        }
+        let (group_name, parameter) = match name.split_once('.') {
+            Some((group, parameter)) => (group, Some(parameter)),
+            None => (name, None),
+        };
+        let group = self.groups_mut().into_iter().find(|(known, _)| *known == group_name);
+        let Some((_, group)) = group else {
+            return Err(SettingError::Unknown { name: shown_text(name) });
+        };
+        match parameter {
+            None | Some("enabled") => {
+                let on = raw.flag().ok_or_else(|| SettingError::Refused {
+                    setting: name.to_owned(),
+                    got: raw.shown(),
+                    accepted: "true, false or a map of its parameters".to_owned(),
+                })?;
+                group.switch(on);
+            }
+            Some(parameter) => {
+                let index = (0..group.len())
+                    .find(|index| group.name(*index) == parameter)
+                    .ok_or_else(|| SettingError::Unknown { name: shown_text(name) })?;
+                let (least, most) = group.range(index);
+                let value = raw.number_within(least, most).ok_or_else(|| SettingError::Refused {
+                    setting: name.to_owned(),
+                    got: raw.shown(),
+                    accepted: accepted_range(least, most),
+                })?;
+                group.set(index, value);
+                group.switch(true);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opus::Channels;
+
+    use super::*;
+    use crate::SampleRate;
+
+    fn update(json: &str) -> Result<Settings, SettingError> {
+        Settings::default().with(&serde_json::from_str(json).expect("JSON"))
+    }
+
+    #[test]
+    fn nothing_asked_for_changes_nothing() {
+        assert_eq!(update("{}"), Ok(Settings::default()));
+        assert_eq!(update(r#"{"bitrate":null}"#), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn a_name_that_there_is_not_is_refused_with_those_that_there_are() {
+        let error = update(r#"{"bitrat":1}"#).unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown setting \"bitrat\": accepted are sample_rate, channels, "),
+            "{error}"
+        );
+        assert!(matches!(update(r#"{"bitrate":{"deep":[1]}}"#), Err(SettingError::Unknown { .. })));
+    }
+
+    #[test]
+    fn every_setting_can_be_set_and_reads_back_as_it_was_written() {
+        let json = serde_json::json!({
+            "sample_rate": 16000, "channels": 2, "intensity": 1.5, "bitrate": 24000, "vbr": false, "complexity": 9,
+            "dtx": true, "signal": "voice", "fec": true, "expected_loss_percent": 12, "application": "lowdelay",
+        });
+        let settings = update(&json.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(settings).unwrap(), json);
+    }
+
+    #[test]
+    fn numbers_may_be_written_as_floats_and_channels_as_words() {
+        let settings = update(r#"{"sample_rate":16000.0,"channels":"stereo","intensity":2}"#).unwrap();
+        assert_eq!(settings.sample_rate(), SampleRate::Hz16000);
+        assert_eq!(settings.channels(), Channels::Stereo);
+        assert_eq!(settings.intensity(), 2.0);
+    }
+
+    #[test]
+    fn the_ends_of_every_range_are_in_and_what_lies_beyond_is_refused_by_name() {
+        for (field, accepted, refused) in [
+            (
+                "sample_rate",
+                vec!["8000", "12000", "48000"],
+                vec!["0", "44100", "-16000", "16000.5", "\"16000\"", "1e99"],
+            ),
+            ("channels", vec!["1", "2", "\"mono\""], vec!["0", "3", "\"five\"", "true", "[1]"]),
+            ("intensity", vec!["0", "0.5", "2"], vec!["-0.1", "2.01", "1e400", "\"1\"", "false"]),
+            (
+                "bitrate",
+                vec!["6000", "510000"],
+                vec!["5999", "510001", "32000.5", "9223372036854775807", "1e30"],
+            ),
+            ("vbr", vec!["true", "false"], vec!["1", "\"true\"", "{}"]),
+            ("complexity", vec!["0", "10"], vec!["-1", "11", "5.5", "18446744073709551615"]),
+            ("dtx", vec!["true", "false"], vec!["0", "[]"]),
+            ("signal", vec!["\"auto\"", "\"voice\"", "\"music\""], vec!["\"noise\"", "3001", "\"Voice\""]),
+            ("fec", vec!["true", "false"], vec!["2", "\"yes\""]),
+            ("expected_loss_percent", vec!["0", "100"], vec!["-1", "101", "0.5"]),
+            ("application", vec!["\"voip\"", "\"audio\"", "\"lowdelay\""], vec!["\"\"", "2048"]),
+        ] {
+            for value in accepted {
+                update(&format!("{{\"{field}\":{value}}}")).unwrap_or_else(|error| panic!("{error}"));
+            }
+            for value in refused {
+                // Too large to be read as a number at all: never comes this far.
+                let Ok(raw) = serde_json::from_str(&format!("{{\"{field}\":{value}}}")) else {
+                    assert_eq!(value, "1e400");
+                    continue;
+                };
+                let error = Settings::default().with(&raw).expect_err(value);
+                assert!(error.to_string().starts_with(&format!("{field}: got ")), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_bad_value_changes_nothing_at_all() {
+        let settings = Settings::default();
+        let raw = serde_json::from_str(r#"{"bitrate":16000,"channels":2,"fec":"perhaps"}"#).unwrap();
+        let error = settings.with(&raw).unwrap_err();
+        assert_eq!(error.to_string(), "fec: got \"perhaps\", accepted: true or false");
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn an_endless_text_is_repeated_only_in_part() {
+        let update = SettingsUpdate::default().with("signal", "x".repeat(1_000_000).as_str());
+        assert!(Settings::default().with(&update).unwrap_err().to_string().len() < 150);
+    }
+}
