@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{AudioSandbox, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Packets, Scratch, Settings, SettingsUpdate};
 use sandpool::audio_file::Recording;
 use sandpool::runtime::{deep_stack, spawn, time};
 use sandpool::runtime::{Lease, Pool, PoolOptions};
@@ -99,9 +99,9 @@ fn encoding(settings: Settings, first: usize, count: usize) -> Job {
     Arc::new(move |steps| {
         steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
         let encode = |block: &Vec<f32>| {
-            let mut packet = Vec::new();
+            let mut packet = Packets::default();
             steps(&mut |sandbox, scratch| sandbox.encode(block, scratch, &mut packet).unwrap());
-            packet
+            packet[0].to_vec()
         };
         blocks.iter().map(encode).collect()
     })
@@ -123,9 +123,9 @@ fn encode_then_decode(settings: Settings, first: usize, count: usize) -> Job {
         let through = |block: &Vec<f32>| {
             let mut decoded = Vec::new();
             steps(&mut |sandbox, scratch| {
-                let mut packet = Vec::new();
+                let mut packet = Packets::default();
                 sandbox.encode(block, scratch, &mut packet).unwrap();
-                decoded = bytes(sandbox.decode(&packet, scratch).unwrap());
+                decoded = bytes(sandbox.decode(&packet[0], scratch).unwrap());
             });
             decoded
         };
@@ -151,11 +151,11 @@ fn full_pipeline(settings: Settings, first: usize, count: usize) -> Job {
     Arc::new(move |steps| {
         steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
         let process = |packet: &Vec<u8>| {
-            let mut answer = Vec::new();
+            let mut answer = Packets::default();
             steps(&mut |sandbox, scratch| {
                 sandbox.process(packet, scratch, &mut answer).unwrap();
             });
-            answer
+            answer[0].to_vec()
         };
         packets.iter().map(process).collect()
     })
@@ -232,7 +232,7 @@ fn corrupt_packets_of_one_client_change_nothing_for_the_others() {
                         let junk = vec![number.wrapping_mul(37).wrapping_add(length); usize::from(length)];
                         lease.enter_deep(|sandbox| {
                             deep_stack::scratch(|scratch: &mut Scratch| {
-                                let _ = sandbox.process(&junk, scratch, &mut Vec::new());
+                                let _ = sandbox.process(&junk, scratch, &mut Packets::default());
                             });
                         });
                         time::yield_now();

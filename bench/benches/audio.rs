@@ -3,7 +3,7 @@
 use divan::counter::ItemsCount;
 use divan::Bencher;
 use opus::{Application, Bitrate, Channels, Decoder, Encoder};
-use sandbox::{AudioSandbox, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Packets, Scratch, Settings, SettingsUpdate};
 use sandpool::runtime::{deep_stack, spawn, time, Pool, PoolOptions};
 
 fn main() {
@@ -27,9 +27,9 @@ fn packets() -> Vec<Vec<u8>> {
                 0.2 * buzz * (0.6 + 0.4 * (seconds * 20.0).sin())
             })
             .collect();
-        let mut packet = Vec::new();
+        let mut packet = Packets::default();
         sandbox.encode(&samples, &mut scratch, &mut packet).unwrap();
-        packet
+        packet[0].to_vec()
     };
     (0..100).map(&mut encode).collect()
 }
@@ -61,7 +61,7 @@ fn bare_codec(bencher: Bencher<'_, '_>, complexity: i32) {
 fn sandbox_process(bencher: Bencher<'_, '_>, complexity: i64) {
     let packets = packets();
     let mut sandbox = AudioSandbox::new(settings(1.0, complexity)).unwrap();
-    let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+    let (mut scratch, mut out) = (Scratch::default(), Packets::default());
     let mut at = 0;
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         at = (at + 1) % packets.len();
@@ -97,7 +97,7 @@ fn a_thousand_operations_through_the_pool(bencher: Bencher<'_, '_>) {
                     let mut lease = pool.checkout().unwrap();
                     for at in 0..10 {
                         lease.enter_deep(|sandbox| {
-                            deep_stack::scratch(|(scratch, out): &mut (Scratch, Vec<u8>)| {
+                            deep_stack::scratch(|(scratch, out): &mut (Scratch, Packets)| {
                                 sandbox.process(&packets[(number + at) % 100], scratch, out).unwrap();
                             });
                         });

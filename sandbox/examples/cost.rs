@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use sandbox::{AudioSandbox, Channels, SampleRate, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Channels, Packets, SampleRate, Scratch, Settings, SettingsUpdate};
 
 const RUNS: usize = 15;
 
@@ -29,12 +29,12 @@ fn measure(
     let settings = Settings::default().with_channels(channels).with(&update)?;
     let mut sandbox = AudioSandbox::new(settings)?;
     let mut scratch = Scratch::default();
-    let mut packet = Vec::new();
+    let mut packet = Packets::default();
     let block = 960 * settings.channel_count();
     let mut packets = Vec::new();
     for pcm in speech.chunks_exact(block) {
         sandbox.encode(pcm, &mut scratch, &mut packet)?;
-        packets.push(packet.clone());
+        packets.push(packet[0].to_vec());
     }
     let mut decoded = Vec::new();
     for packet in &packets {
@@ -64,7 +64,7 @@ fn measure(
             sandbox.encode(block, &mut scratch, &mut packet).expect("20 ms");
         }
     });
-    let mut answer = Vec::new();
+    let mut answer = Packets::default();
     let process = fastest(|| {
         for packet in &packets {
             sandbox.process(packet, &mut scratch, &mut answer).expect("a good packet");

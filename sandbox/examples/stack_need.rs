@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::thread;
 
-use sandbox::{AudioSandbox, Channels, SampleRate, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Channels, Packets, SampleRate, Scratch, Settings, SettingsUpdate};
 
 const PAGE: usize = 4096;
 const STACK: usize = 1 << 20;
@@ -71,12 +71,12 @@ fn step_of(
     let pcm =
         speech_and_noise(block * (480 / units), rate.hz() as usize / 16_000 * settings.channel_count())?;
     let mut sandbox = AudioSandbox::new(settings)?;
-    let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+    let (mut scratch, mut out) = (Scratch::default(), Packets::default());
     let mut packets = Vec::new();
     for (index, block) in pcm.chunks_exact(block).enumerate() {
         swing(&mut sandbox, index)?;
         sandbox.encode(block, &mut scratch, &mut out)?;
-        packets.push(out.clone());
+        packets.push(out[0].to_vec());
     }
     Ok(move || {
         match step {

@@ -18,7 +18,7 @@
 //! [`Scratch`], one for each worker thread, so that an idle sandbox costs only its real state.
 //!
 //! ```
-//! use sandbox::{AudioSandbox, Scratch, Settings, SettingsUpdate};
+//! use sandbox::{AudioSandbox, Packets, Scratch, Settings, SettingsUpdate};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut sandbox = AudioSandbox::new(Settings::default())?;
@@ -30,11 +30,11 @@
 //! sandbox.configure(&settings)?;
 //!
 //! // 20 ms of silence as a packet to work on.
-//! let mut packet = Vec::new();
+//! let mut packet = Packets::default();
 //! sandbox.encode(&[0.0; 960], &mut scratch, &mut packet)?;
 //!
-//! let mut answer = Vec::new();
-//! let processed = sandbox.process(&packet, &mut scratch, &mut answer)?;
+//! let mut answer = Packets::default();
+//! let processed = sandbox.process(&packet[0], &mut scratch, &mut answer)?;
 //! assert_eq!(processed.duration().as_millis(), 20);
 //!
 //! sandbox.reset()?;
@@ -45,15 +45,18 @@
 mod codec;
 mod error;
 mod filter;
+mod packets;
 mod sandbox;
 mod scratch;
 mod settings;
 mod stage;
 
+pub use codec::Replacement;
 pub use error::{SandboxError, SettingError};
 pub use filter::{biquad, compressor, gate, level, limiter, VoiceClarity};
 pub use opus::{Application, Channels, Signal};
-pub use sandbox::{AudioSandbox, Processed};
+pub use packets::Packets;
+pub use sandbox::{AudioSandbox, Incoming, Processed};
 pub use scratch::Scratch;
 pub use settings::{RawValue, SampleRate, Settings, SettingsUpdate, Switched};
 pub use stage::{Described, Parameter, Stage, Stream};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::codec::{Decoder, Encoder};
-use crate::{SampleRate, SandboxError, Scratch, Settings, VoiceClarity};
+use crate::codec::{Decoder, Encoder, Replacement};
+use crate::{Packets, SampleRate, SandboxError, Scratch, Settings, VoiceClarity};
 
 /// One voice's processing: Opus decoder, voice clarity chain, Opus encoder, with all their state.
 ///
@@ -19,6 +19,31 @@ pub struct AudioSandbox {
     encoder: Encoder,
 }
 
+/// What comes from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// A packet.
+    Packet(&'a [u8]),
+    /// Word that a packet was lost. It is answered as if it had come, as long as the last one that did: recovered from
+    /// the packet behind it, if that is there already and carries a copy (in-band FEC), or concealed (PLC).
+    Lost {
+        /// The packet behind it, which is processed by itself afterwards.
+        next: Option<&'a [u8]>,
+    },
+}
+
+impl<'a> From<&'a [u8]> for Incoming<'a> {
+    fn from(packet: &'a [u8]) -> Self {
+        Incoming::Packet(packet)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Incoming<'a> {
+    fn from(packet: &'a Vec<u8>) -> Self {
+        Incoming::Packet(packet)
+    }
+}
+
 /// What one packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Processed {
@@ -26,6 +51,8 @@ pub struct Processed {
     pub samples: usize,
     /// The rate they are counted at.
     pub sample_rate: SampleRate,
+    /// What stood in for the packet, if it was lost.
+    pub replaced: Option<Replacement>,
 }
 
 impl Processed {
@@ -87,46 +114,60 @@ impl AudioSandbox {
         self.encoder.init(&settings)
     }
 
-    /// Decodes `packet`, runs the voice clarity chain and encodes the result as one packet of the same duration,
+    /// Decodes what came in, runs the voice clarity chain and encodes the result as one packet of the same duration,
     /// whatever it is (2.5 to 120 ms), into `out`, which is cleared first and grows to the worst case once.
     ///
     /// On an error `out` is empty, and the next good packet is processed as it should be.
-    pub fn process(
+    pub fn process<'a>(
         &mut self,
-        packet: &[u8],
+        incoming: impl Into<Incoming<'a>>,
         scratch: &mut Scratch,
-        out: &mut Vec<u8>,
+        out: &mut Packets,
     ) -> Result<Processed, SandboxError> {
         out.clear();
-        let samples = self.decode(packet, scratch)?.len();
+        let (samples, replaced) = self.decode_or_replace(incoming.into(), scratch)?;
         let pcm = &mut scratch.pcm[..samples];
         self.clarity.process(pcm);
-        self.encoder.encode(pcm, &mut scratch.joiner, out)?;
+        out.push_with(|out| self.encoder.encode(pcm, &mut scratch.joiner, out))?;
         Ok(Processed {
             samples: samples / self.settings.channel_count(),
             sample_rate: self.settings.sample_rate(),
+            replaced,
         })
     }
 
-    /// Decodes one packet to interleaved samples at the session's rate and channels; -1 to 1 is full scale, and a
-    /// loud packet can exceed it.
-    pub fn decode<'a>(
+    /// Decodes one packet, or what stands in for it, to interleaved samples at the session's rate and channels; -1 to
+    /// 1 is full scale, and a loud packet can exceed it.
+    pub fn decode<'a, 'b>(
         &mut self,
-        packet: &[u8],
+        incoming: impl Into<Incoming<'b>>,
         scratch: &'a mut Scratch,
     ) -> Result<&'a mut [f32], SandboxError> {
-        if packet.is_empty() {
-            return Err(SandboxError::EmptyPacket);
-        }
+        let (samples, _) = self.decode_or_replace(incoming.into(), scratch)?;
+        Ok(&mut scratch.pcm[..samples])
+    }
+
+    /// Decodes to the front of the scratch: how many interleaved samples, and what they stand in for.
+    fn decode_or_replace(
+        &mut self,
+        incoming: Incoming<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(usize, Option<Replacement>), SandboxError> {
         let longest = self.settings.sample_rate().longest_packet() * self.settings.channel_count();
         let pcm = scratch.pcm(longest);
-        let samples = self.decoder.decode(packet, pcm)?;
-        let pcm = &mut pcm[..samples];
-        if !all_finite(pcm) {
+        let (samples, replaced, bytes) = match incoming {
+            Incoming::Packet([]) => return Err(SandboxError::EmptyPacket),
+            Incoming::Packet(packet) => (self.decoder.decode(packet, pcm)?, None, packet.len()),
+            Incoming::Lost { next } => {
+                let (samples, replacement) = self.decoder.replace_lost(next, pcm)?;
+                (samples, Some(replacement), next.map_or(0, <[u8]>::len))
+            }
+        };
+        if !all_finite(&pcm[..samples]) {
             self.decoder.init(&self.settings)?;
-            return Err(SandboxError::NotFinite { bytes: packet.len() });
+            return Err(SandboxError::NotFinite { bytes });
         }
-        Ok(pcm)
+        Ok((samples, replaced))
     }
 
     /// Runs the voice clarity chain over interleaved samples, in place. Any number of whole sample frames (a sample
@@ -158,9 +199,10 @@ impl AudioSandbox {
         &mut self,
         pcm: &[f32],
         scratch: &mut Scratch,
-        out: &mut Vec<u8>,
+        out: &mut Packets,
     ) -> Result<(), SandboxError> {
-        self.encoder.encode(pcm, &mut scratch.joiner, out)
+        out.clear();
+        out.push_with(|out| self.encoder.encode(pcm, &mut scratch.joiner, out))
     }
 
     /// Samples of one channel by which [`process`](Self::process) delays the voice: the encoder's look-ahead. The

@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use common::{settings, PACKETS};
-use sandbox::{AudioSandbox, SampleRate, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Packets, SampleRate, Scratch, Settings, SettingsUpdate};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -65,12 +65,12 @@ fn nothing_allocates_once_warm_neither_packets_nor_resets_nor_changes_of_setting
     let packets: Vec<&Vec<u8>> = PACKETS.iter().step_by(11).collect();
     let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
     let mut scratch = Scratch::default();
-    let mut out = Vec::new();
+    let mut out = Packets::default();
     let mut live = || {
         for session in &sessions {
             sandbox.configure(session).unwrap();
             for packet in &packets {
-                sandbox.process(packet, &mut scratch, &mut out).unwrap();
+                sandbox.process(*packet, &mut scratch, &mut out).unwrap();
                 assert!(sandbox.process(&packet[..0], &mut scratch, &mut out).is_err());
                 let _ = sandbox.process(&packet[..packet.len() / 2], &mut scratch, &mut out);
             }

@@ -5,7 +5,9 @@ mod common;
 use common::{intensity, settings, speech, PACKETS};
 use opus::{Application, Channels, Signal};
 use proptest::prelude::*;
-use sandbox::{AudioSandbox, Processed, SampleRate, SandboxError, Scratch, Settings, SettingsUpdate};
+use sandbox::{
+    AudioSandbox, Incoming, Packets, Processed, SampleRate, SandboxError, Scratch, Settings, SettingsUpdate,
+};
 
 /// One thing that can happen to a sandbox.
 #[derive(Debug, Clone)]
@@ -23,15 +25,17 @@ enum Step {
     Speech(usize, usize),
     /// Samples that are no numbers, through filters and encoder.
     NotNumbers,
+    /// A lost packet, and perhaps the one behind it.
+    Lost(Option<usize>),
     Configure(Settings),
     Restart,
 }
 
 /// All that can be seen of a step.
-type Seen = (Result<Option<Processed>, SandboxError>, Vec<u8>);
+type Seen = (Result<Option<Processed>, SandboxError>, Packets);
 
 fn take(step: &Step, sandbox: &mut AudioSandbox, scratch: &mut Scratch) -> Seen {
-    let mut out = Vec::new();
+    let mut out = Packets::default();
     let unit = sandbox.settings().sample_rate().samples_per_unit() * sandbox.settings().channel_count();
     let mut encode = |sandbox: &mut AudioSandbox, mut pcm: Vec<f32>| {
         sandbox.enhance(&mut pcm).and_then(|()| sandbox.encode(&pcm, scratch, &mut out)).map(|()| None)
@@ -48,6 +52,10 @@ fn take(step: &Step, sandbox: &mut AudioSandbox, scratch: &mut Scratch) -> Seen 
         }
         Step::Configure(settings) => sandbox.configure(settings).map(|()| None),
         Step::Restart => sandbox.restart().map(|()| None),
+        Step::Lost(next) => {
+            let next = next.map(|index| PACKETS[index].as_slice());
+            sandbox.process(Incoming::Lost { next }, scratch, &mut out).map(Some)
+        }
         packet => {
             let packet = match packet {
                 Step::Packet(index) => PACKETS[*index].clone(),
@@ -105,6 +113,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => prop::collection::vec(any::<u8>(), 0..200).prop_map(Step::Garbage),
         2 => (1..=48usize).prop_map(Step::Silence),
         3 => (0..6_000usize, 1..=48usize).prop_map(|(start, units)| Step::Speech(start, units)),
+        2 => prop::option::of(packet()).prop_map(Step::Lost),
         1 => Just(Step::NotNumbers),
         2 => any_settings().prop_map(Step::Configure),
         1 => Just(Step::Restart),

@@ -4,7 +4,7 @@ mod common;
 
 use common::{client_packets, intensity, peak, rms_db, settings, speech, without_rumble};
 use opus::Channels;
-use sandbox::{AudioSandbox, SampleRate, Scratch};
+use sandbox::{AudioSandbox, Packets, SampleRate, Scratch};
 
 const RATE: SampleRate = SampleRate::Hz16000;
 /// 25 ms.
@@ -15,11 +15,11 @@ fn through_the_sandbox(strength: f64) -> (Vec<f32>, Vec<f32>) {
     let said = speech(RATE, Channels::Mono);
     let mut sandbox = AudioSandbox::new(settings(RATE, Channels::Mono, intensity(strength))).unwrap();
     let mut listener = opus::Decoder::new(RATE.hz(), Channels::Mono).unwrap();
-    let (mut scratch, mut out, mut block) = (Scratch::default(), Vec::new(), [0.0; 320]);
+    let (mut scratch, mut out, mut block) = (Scratch::default(), Packets::default(), [0.0; 320]);
     let mut heard = Vec::new();
     for packet in client_packets(&said, RATE, Channels::Mono, 8, 64_000, 0) {
         sandbox.process(&packet, &mut scratch, &mut out).unwrap();
-        listener.decode_float(&out, &mut block, false).unwrap();
+        listener.decode_float(&out[0], &mut block, false).unwrap();
         heard.extend_from_slice(&block);
     }
     // Two encoders, the client's and the sandbox', look ahead alike.

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
-use sandbox::{AudioSandbox, Scratch};
+use sandbox::{AudioSandbox, Packets, Scratch};
 
 use super::app::State;
 use super::error::Refusal;
@@ -47,8 +47,8 @@ fn spin(duration: Duration) -> Response {
 /// An error in the midst of processing: a packet that is none.
 fn error(sandbox: &mut AudioSandbox) -> Refusal {
     deep_stack::run(|| {
-        deep_stack::scratch(|(scratch, answer): &mut (Scratch, Vec<u8>)| {
-            match sandbox.process(&[0xff; 3], scratch, answer) {
+        deep_stack::scratch(|(scratch, answer): &mut (Scratch, Packets)| {
+            match sandbox.process(&[0xff; 3][..], scratch, answer) {
                 Ok(_) => Refusal::Failed("a packet of three bytes 0xff was processed".to_owned()),
                 Err(error) => Refusal::Failed(error.to_string()),
             }

@@ -11,7 +11,7 @@
 use std::fmt::Display;
 use std::io::{Cursor, Seek, Write};
 
-use sandbox::{AudioSandbox, RawValue, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Packets, RawValue, Scratch, Settings, SettingsUpdate};
 
 use super::app::State;
 use super::error::Refusal;
@@ -218,9 +218,9 @@ impl<'a> Target<'a> {
                 converter.push(block, converted);
                 write_some(writer, converted, samples_left)
             }
-            Self::Ogg { writer, .. } => deep_stack::scratch(|(scratch, packet): &mut (Scratch, Vec<u8>)| {
+            Self::Ogg { writer, .. } => deep_stack::scratch(|(scratch, packet): &mut (Scratch, Packets)| {
                 sandbox.encode(block, scratch, packet).map_err(failed)?;
-                writer.write_packet(packet).map_err(failed)
+                writer.write_packet(&packet[0]).map_err(failed)
             }),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use sandbox::{AudioSandbox, Processed, SandboxError, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Packets, Processed, SandboxError, Scratch, Settings, SettingsUpdate};
 
 use super::{PacketPool, Spurt, Totals};
 use crate::net::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
@@ -150,8 +150,8 @@ impl Session {
         let begun = Instant::now();
         let result = caught(|| {
             lease.enter_deep(|sandbox| {
-                deep_stack::scratch(|Buffers { scratch, packet: answer }| {
-                    sandbox.process(packet, scratch, answer).map(|_: Processed| packets.copy(answer))
+                deep_stack::scratch(|Buffers { scratch, answer }| {
+                    sandbox.process(packet, scratch, answer).map(|_: Processed| packets.copy(&answer[0]))
                 })
             })
         });
@@ -337,7 +337,7 @@ impl Endpoint for Session {
 #[derive(Default)]
 struct Buffers {
     scratch: Scratch,
-    packet: Vec<u8>,
+    answer: Packets,
 }
 
 /// Runs `f` in a sandbox, on the deep stack; what goes wrong comes back as its message.

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sandbox::{AudioSandbox, Scratch, Settings};
+use sandbox::{AudioSandbox, Packets, Scratch, Settings};
 use serde_json::Value;
 use tungstenite::{Message, WebSocket};
 
@@ -237,9 +237,9 @@ pub fn packets(settings: &Settings, voice: usize, count: usize) -> Vec<Vec<u8>> 
                 std::iter::repeat_n(0.3 * envelope * buzz.sum::<f32>(), settings.channel_count())
             })
             .collect();
-        let mut packet = Vec::new();
+        let mut packet = Packets::default();
         sandbox.encode(&samples, &mut scratch, &mut packet).unwrap();
-        packet
+        packet[0].to_vec()
     };
     (0..count).map(&mut encode).collect()
 }
@@ -251,9 +251,9 @@ pub fn processed_alone(settings: &Settings, packets: &[Vec<u8>]) -> Vec<Vec<u8>>
     packets
         .iter()
         .map(|packet| {
-            let mut answer = Vec::new();
+            let mut answer = Packets::default();
             sandbox.process(packet, &mut scratch, &mut answer).unwrap();
-            answer
+            answer[0].to_vec()
         })
         .collect()
 }

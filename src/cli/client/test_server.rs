@@ -3,7 +3,7 @@
 
 use super::connection::ServerUrl;
 use crate::protocol::{Command, ErrorCode, Reply, SessionStats};
-use sandbox::{AudioSandbox, Scratch, Settings};
+use sandbox::{AudioSandbox, Packets, Scratch, Settings};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -116,11 +116,11 @@ fn serve(stream: TcpStream, behaviour: &Behaviour, counts: &Counts) -> Result<()
         } else if behaviour.refuse_packet == Some(number) {
             Message::text(Reply::error(ErrorCode::InvalidPacket, "this is no Opus packet"))
         } else {
-            let mut answer = Vec::new();
-            match sandbox.process(&packet, &mut scratch, &mut answer) {
+            let mut answer = Packets::default();
+            match sandbox.process(&packet[..], &mut scratch, &mut answer) {
                 Ok(_) => {
                     frames += 1;
-                    Message::binary(answer)
+                    Message::binary(answer[0].to_vec())
                 }
                 Err(error) => Message::text(Reply::error(ErrorCode::InvalidPacket, &error.to_string())),
             }
