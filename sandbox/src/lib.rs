@@ -57,5 +57,5 @@ pub use opus::{Application, Channels, Signal};
 pub use sandbox::{AudioSandbox, Processed};
 pub use scratch::Scratch;
 pub use settings::{SampleRate, Settings};
-pub use stage::{Described, Parameter, Stage, Stream};
+pub use stage::{Denoise, DenoiseParameters, Described, Parameter, Stage, Stream};
 pub use update::{RawValue, SettingsUpdate};
