@@ -72,7 +72,8 @@ const SILENT_FRAMES_BEFORE_REST: u32 = 50;
 
 static MODEL: LazyLock<RnnModel> = LazyLock::new(RnnModel::default);
 /// What a network is before its first frame.
-static FRESH_NETWORK: LazyLock<Box<DenoiseState<'static>>> = LazyLock::new(|| DenoiseState::with_model(&MODEL));
+static FRESH_NETWORK: LazyLock<Box<DenoiseState<'static>>> =
+    LazyLock::new(|| DenoiseState::with_model(&MODEL));
 
 /// The de-noiser, with all its state. Each channel has a network of its own: what is noise in one need not be in the
 /// other. About 110 KB for both.

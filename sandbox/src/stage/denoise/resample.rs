@@ -142,3 +142,56 @@ fn dot(samples: &[f32], taps: &[f32]) -> f32 {
     let [a, b, c, d, e, f, g, h] = sums;
     ((a + e) + (b + f)) + ((c + g) + (d + h))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Magnitude of the low-pass at a multiple of the lower Nyquist frequency, by the definition of the transform.
+    fn gain_db(filter: &Filter, factor: usize, frequency: f64) -> f64 {
+        let (re, im) = filter.whole.iter().enumerate().fold((0.0, 0.0), |(re, im), (index, tap)| {
+            let angle = PI * frequency / factor as f64 * index as f64;
+            (re + f64::from(*tap) * angle.cos(), im + f64::from(*tap) * angle.sin())
+        });
+        20.0 * re.hypot(im).log10()
+    }
+
+    #[test]
+    fn flat_to_90_percent_of_the_lower_nyquist_frequency_and_80_db_down_from_110() {
+        for factor in [2, 3, 4, 6] {
+            let filter = Filter::new(factor);
+            let passed = (0..=900).map(|step| gain_db(&filter, factor, f64::from(step) * 1e-3).abs());
+            let stopped =
+                (1_100..=factor as u32 * 1_000).map(|step| gain_db(&filter, factor, f64::from(step) * 1e-3));
+            let (ripple, leak) = (passed.fold(0.0, f64::max), stopped.fold(f64::MIN, f64::max));
+            println!("factor {factor}: ripple {ripple:.4} dB, leak {leak:.1} dB");
+            assert!(ripple < 0.01, "factor {factor}: ripple {ripple} dB");
+            assert!(leak < -80.0, "factor {factor}: leak {leak} dB");
+        }
+    }
+
+    #[test]
+    fn there_and_back_is_the_signal_late_by_twice_the_delay() {
+        for factor in [2, 3, 4, 6] {
+            let (mut up, mut down) = (Interpolator::new(), Decimator::new());
+            up.start(factor);
+            down.start(factor);
+            let signal: Vec<f32> = (0..4_800).map(|index| (index as f32 * 1.3).sin()).collect();
+            let out: Vec<f32> = signal
+                .chunks(80)
+                .flat_map(|frame| {
+                    let (mut high, mut low) = (vec![0.0; 80 * factor], vec![0.0; 80]);
+                    up.process(frame, &mut high);
+                    down.process(&high, &mut low);
+                    low
+                })
+                .collect();
+            for (index, expected) in signal.iter().enumerate().skip(200).take(4_000) {
+                assert!(
+                    (out[index + 2 * FILTER_DELAY] - expected).abs() < 1e-3,
+                    "factor {factor}, sample {index}"
+                );
+            }
+        }
+    }
+}
