@@ -59,4 +59,4 @@ pub use packets::Packets;
 pub use sandbox::{AudioSandbox, Incoming, Processed};
 pub use scratch::Scratch;
 pub use settings::{RawValue, SampleRate, Settings, SettingsUpdate, Switched};
-pub use stage::{Described, Parameter, Stage, Stream};
+pub use stage::{Denoise, DenoiseParameters, Described, Parameter, Stage, Stream};

@@ -5,6 +5,10 @@
 //! a table ([`Described::PARAMETERS`]) that says name and range of each: checking, the wire form, the command line and
 //! the documentation all read that one table.
 
+mod denoise;
+
+pub use denoise::{Denoise, DenoiseParameters};
+
 use std::ops::RangeInclusive;
 
 /// What a stage is told of the stream it works on.
