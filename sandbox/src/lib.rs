@@ -42,6 +42,7 @@
 //! # }
 //! ```
 
+mod analysis;
 mod codec;
 mod error;
 mod filter;
@@ -51,11 +52,12 @@ mod settings;
 mod stage;
 mod update;
 
+pub use analysis::{LevelMeter, Loudness, SpeechEvent, VoiceActivity, VoiceActivityParameters};
 pub use error::{SandboxError, SettingError};
 pub use filter::{biquad, compressor, gate, level, limiter, VoiceClarity};
 pub use opus::{Application, Channels, Signal};
 pub use sandbox::{AudioSandbox, Processed};
 pub use scratch::Scratch;
 pub use settings::{SampleRate, Settings};
-pub use stage::{Described, Parameter, Stage, Stream};
+pub use stage::{Described, Parameter, Spatial, SpatialParameters, Stage, Stream};
 pub use update::{RawValue, SettingsUpdate};

@@ -5,7 +5,11 @@
 //! a table ([`Described::PARAMETERS`]) that says name and range of each: checking, the wire form, the command line and
 //! the documentation all read that one table.
 
+mod spatial;
+
 use std::ops::RangeInclusive;
+
+pub use spatial::{Spatial, SpatialParameters};
 
 /// What a stage is told of the stream it works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
