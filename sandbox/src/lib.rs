@@ -42,6 +42,7 @@
 //! # }
 //! ```
 
+mod analysis;
 mod codec;
 mod error;
 mod filter;
@@ -51,6 +52,7 @@ mod scratch;
 mod settings;
 mod stage;
 
+pub use analysis::{LevelMeter, Loudness, SpeechEvent, VoiceActivity, VoiceActivityParameters};
 pub use codec::Replacement;
 pub use error::{SandboxError, SettingError};
 pub use filter::{biquad, compressor, gate, level, limiter, VoiceClarity};
@@ -59,4 +61,6 @@ pub use packets::Packets;
 pub use sandbox::{AudioSandbox, Incoming, Processed};
 pub use scratch::Scratch;
 pub use settings::{RawValue, SampleRate, Settings, SettingsUpdate, Switched};
-pub use stage::{Denoise, DenoiseParameters, Described, Parameter, Stage, Stream};
+pub use stage::{
+    Denoise, DenoiseParameters, Described, Parameter, Spatial, SpatialParameters, Stage, Stream,
+};

@@ -8,8 +8,11 @@
 mod denoise;
 
 pub use denoise::{Denoise, DenoiseParameters};
+mod spatial;
 
 use std::ops::RangeInclusive;
+
+pub use spatial::{Spatial, SpatialParameters};
 
 /// What a stage is told of the stream it works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,316 @@
+//! Tells when somebody begins and ceases to speak.
+//!
+//! ```text
+//!  samples -> mono, 16 kHz -> 16 ms -> quieter than -70 dBFS? -> no voice
+//!                                   `-> detector: score 0 to 1 -> at the threshold? -> minimum length, hang-over -> events
+//! ```
+//!
+//! The detector is the `earshot` crate: a small recurrent network on mel bands, with weights that it brings along, pure
+//! Rust and free of allocation. (WebRTC's detector is cheaper but takes steady noise for a voice; those that need ONNX
+//! weigh megabytes.) Its window is 48 ms long and its network remembers, so its score comes up within about 50 ms and
+//! goes down over about 100 ms. Frames next to silence don't reach it, and the next sound finds it as good as new.
+//!
+//! Positions are in sample frames of the stream, counted from its start.
+
+use earshot::Detector;
+
+use super::sixteen_khz::{ToSixteenKhz, RATE_HZ};
+use crate::{Described, Parameter, Stream};
+
+/// What the detector takes at once: 16 ms.
+const FRAME: usize = 256;
+/// Mean power (-70 dBFS) below which nothing is a voice, and the detector is not asked.
+const SILENT_POWER: f32 = 1e-7;
+
+/// What is taken for speech.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VoiceActivityParameters {
+    /// The detector's score from which on 16 ms count as voice. Default 0.5; higher misses more, lower mistakes more.
+    pub threshold: f32,
+    /// How long there must be no voice before `Stopped` is told. Default 300 ms, which bridges pauses between words.
+    pub hang_over_ms: f32,
+    /// How long there must be voice without a gap before `Started` is told. Default 60 ms, longer than a click.
+    pub minimum_speech_ms: f32,
+}
+
+impl Default for VoiceActivityParameters {
+    fn default() -> Self {
+        VoiceActivityParameters { threshold: 0.5, hang_over_ms: 300.0, minimum_speech_ms: 60.0 }
+    }
+}
+
+impl Described for VoiceActivityParameters {
+    const PARAMETERS: &'static [Parameter<Self>] = &[
+        Parameter {
+            name: "threshold",
+            range: 0.05..=0.95,
+            get: |parameters| parameters.threshold,
+            set: |parameters, value| parameters.threshold = value,
+        },
+        Parameter {
+            name: "hang_over_ms",
+            range: 0.0..=5_000.0,
+            get: |parameters| parameters.hang_over_ms,
+            set: |parameters, value| parameters.hang_over_ms = value,
+        },
+        Parameter {
+            name: "minimum_speech_ms",
+            range: 0.0..=1_000.0,
+            get: |parameters| parameters.minimum_speech_ms,
+            set: |parameters, value| parameters.minimum_speech_ms = value,
+        },
+    ];
+}
+
+/// Speech began or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpeechEvent {
+    /// Somebody speaks.
+    Started {
+        /// Where the voice began; that is at least the minimum length before the event is told.
+        at: u64,
+    },
+    /// Nobody speaks any more.
+    Stopped {
+        /// Where the hang-over ran out: exactly that far behind the end of the last voice.
+        at: u64,
+    },
+}
+
+/// Tells speech from all else in one stream.
+#[derive(Debug)]
+pub struct VoiceActivity {
+    stream: Stream,
+    resampler: ToSixteenKhz,
+    frame: [f32; FRAME],
+    /// How much of `frame` is filled.
+    filled: usize,
+    detector: SilenceAware,
+    decision: Decision,
+}
+
+impl VoiceActivity {
+    /// A detector at the beginning of `stream`.
+    pub fn new(stream: Stream, parameters: &VoiceActivityParameters) -> VoiceActivity {
+        VoiceActivity {
+            stream,
+            resampler: ToSixteenKhz::new(stream),
+            frame: [0.0; FRAME],
+            filled: 0,
+            detector: SilenceAware { detector: Detector::default_boxed(), fresh: true },
+            decision: Decision::new(stream, parameters),
+        }
+    }
+
+    /// Forgets everything, and begins with `stream`.
+    pub fn start(&mut self, stream: Stream, parameters: &VoiceActivityParameters) {
+        self.stream = stream;
+        self.resampler.start(stream);
+        self.filled = 0;
+        self.detector.forget();
+        self.decision = Decision::new(stream, parameters);
+    }
+
+    /// Changes parameters in mid-stream; they hold from the next 16 ms on.
+    pub fn set(&mut self, parameters: &VoiceActivityParameters) {
+        self.decision.limits = Limits::new(self.stream, parameters);
+    }
+
+    /// Listens to whole sample frames. Each event is handed to `on_event`, in the order of the stream: at most one for
+    /// each 16 ms. Two channels are heard as their mean.
+    pub fn process(&mut self, block: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
+        let VoiceActivity { frame, filled, detector, decision, .. } = self;
+        self.resampler.process(block, |sample| {
+            frame[*filled] = sample;
+            *filled += 1;
+            if *filled == FRAME {
+                *filled = 0;
+                decision.next(detector.score(frame)).into_iter().for_each(&mut on_event);
+            }
+        });
+    }
+
+    /// Whether somebody speaks, hang-over included: between `Started` and `Stopped`.
+    pub fn is_speaking(&self) -> bool {
+        self.decision.speaking
+    }
+
+    /// The detector's last score, from 0 (no voice) to 1 (a voice).
+    pub fn score(&self) -> f32 {
+        self.decision.score
+    }
+}
+
+/// The detector, spared what is silent.
+struct SilenceAware {
+    detector: Box<Detector>,
+    /// It has heard nothing since its last reset.
+    fresh: bool,
+}
+
+impl std::fmt::Debug for SilenceAware {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SilenceAware").field("fresh", &self.fresh).finish_non_exhaustive()
+    }
+}
+
+impl SilenceAware {
+    /// The score of 16 ms. They are changed: the detector takes nothing beyond full scale.
+    fn score(&mut self, frame: &mut [f32; FRAME]) -> f32 {
+        frame.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
+        let power = frame.iter().map(|sample| sample * sample).sum::<f32>() / FRAME as f32;
+        if power < SILENT_POWER {
+            self.forget();
+            return 0.0;
+        }
+        self.fresh = false;
+        self.detector.predict_f32(frame)
+    }
+
+    fn forget(&mut self) {
+        if !self.fresh {
+            self.detector.reset();
+            self.fresh = true;
+        }
+    }
+}
+
+/// The parameters, durations in sample frames.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    threshold: f32,
+    hang_over: u64,
+    minimum_speech: u64,
+}
+
+impl Limits {
+    fn new(stream: Stream, parameters: &VoiceActivityParameters) -> Limits {
+        let frames = |ms: f32| (f64::from(ms) * f64::from(stream.sample_rate_hz) / 1_000.0).round() as u64;
+        Limits {
+            threshold: parameters.threshold,
+            hang_over: frames(parameters.hang_over_ms),
+            minimum_speech: frames(parameters.minimum_speech_ms),
+        }
+    }
+}
+
+/// Makes speech out of scores.
+#[derive(Debug, Clone, Copy)]
+struct Decision {
+    limits: Limits,
+    sample_rate_hz: u64,
+    /// How many times 16 ms were decided since the start.
+    decided: u64,
+    score: f32,
+    speaking: bool,
+    /// Where the voice began that has lasted without a gap until now.
+    voice_since: Option<u64>,
+    /// Where the last voice ended.
+    voice_until: u64,
+}
+
+impl Decision {
+    fn new(stream: Stream, parameters: &VoiceActivityParameters) -> Decision {
+        Decision {
+            limits: Limits::new(stream, parameters),
+            sample_rate_hz: u64::from(stream.sample_rate_hz),
+            decided: 0,
+            score: 0.0,
+            speaking: false,
+            voice_since: None,
+            voice_until: 0,
+        }
+    }
+
+    /// Takes the score of the next 16 ms.
+    fn next(&mut self, score: f32) -> Option<SpeechEvent> {
+        let begin = self.position(self.decided);
+        let end = self.position(self.decided + 1);
+        self.decided += 1;
+        self.score = score;
+        if score >= self.limits.threshold {
+            self.voice_until = end;
+            let since = *self.voice_since.get_or_insert(begin);
+            if !self.speaking && end - since >= self.limits.minimum_speech {
+                self.speaking = true;
+                return Some(SpeechEvent::Started { at: since });
+            }
+        } else {
+            self.voice_since = None;
+            let silent_at = self.voice_until + self.limits.hang_over;
+            if self.speaking && silent_at <= end {
+                self.speaking = false;
+                return Some(SpeechEvent::Stopped { at: silent_at });
+            }
+        }
+        None
+    }
+
+    /// The sample frame at which that piece of 16 ms begins.
+    fn position(&self, piece: u64) -> u64 {
+        piece * FRAME as u64 * self.sample_rate_hz / RATE_HZ as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: Stream = Stream { sample_rate_hz: 44_100, channels: 1 };
+
+    /// What is told of a sequence of scores, and at which of them.
+    fn told(parameters: VoiceActivityParameters, scores: &[f32]) -> Vec<(usize, SpeechEvent)> {
+        let mut decision = Decision::new(STREAM, &parameters);
+        let event = |(index, score): (usize, &f32)| decision.next(*score).map(|event| (index, event));
+        scores.iter().enumerate().filter_map(event).collect()
+    }
+
+    /// Where a piece of 16 ms begins.
+    fn begin(piece: usize) -> u64 {
+        (piece as f64 * 0.016 * 44_100.0) as u64
+    }
+
+    #[test]
+    fn the_hang_over_is_kept_to_the_sample() {
+        let mut scores = vec![0.0; 10];
+        scores.extend([0.9; 20]);
+        scores.extend([0.1; 100]);
+        for hang_over_ms in [0.0f32, 10.0, 16.0, 300.0, 333.3] {
+            let parameters = VoiceActivityParameters { hang_over_ms, ..Default::default() };
+            let at = begin(30) + (hang_over_ms * 44.1).round() as u64;
+            let events = told(parameters, &scores);
+            assert_eq!(events[0], (13, SpeechEvent::Started { at: begin(10) }));
+            assert_eq!(events[1].1, SpeechEvent::Stopped { at });
+            let told_with = events[1].0;
+            assert!(
+                begin(told_with) < at.max(begin(30) + 1) && at <= begin(told_with + 1),
+                "told in its own 16 ms"
+            );
+            assert_eq!(events.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_pause_shorter_than_the_hang_over_is_none() {
+        let mut scores = vec![0.9; 10];
+        scores.extend([0.1; 18]);
+        scores.extend([0.9; 10]);
+        assert_eq!(told(Default::default(), &scores).len(), 1);
+        scores.splice(10..28, [0.1; 19]);
+        assert_eq!(told(Default::default(), &scores).len(), 3, "304 ms are more than 300");
+    }
+
+    #[test]
+    fn what_is_shorter_than_the_minimum_is_no_speech() {
+        let burst = |length: usize| {
+            let mut scores = vec![0.0; 5];
+            scores.extend(vec![0.9; length]);
+            scores.extend([0.0; 50]);
+            told(Default::default(), &scores).len()
+        };
+        assert_eq!(burst(3), 0, "48 ms");
+        assert_eq!(burst(4), 2, "64 ms");
+        let with_gaps: Vec<f32> = (0..100).map(|index| if index % 4 == 3 { 0.1 } else { 0.9 }).collect();
+        assert_eq!(told(Default::default(), &with_gaps), []);
+    }
+}
