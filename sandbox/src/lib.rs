@@ -45,6 +45,8 @@
 mod codec;
 mod error;
 mod filter;
+pub mod framing;
+pub mod pcm;
 pub mod resample;
 mod sandbox;
 mod scratch;
