@@ -1,0 +1,176 @@
+//! Many packets in one message, and packets that are known to be lost.
+//!
+//! ```text
+//!  message   := entry entry ... entry              0 to 50 entries, nothing before, between or after them
+//!  entry     := length packet
+//!  length    := 2 bytes, unsigned, big-endian      how many bytes of packet follow, 1 to 65,535;
+//!                                                  0: this packet is missing, and no bytes follow
+//!
+//!  00 03 | F8 FF FE | 00 00 | 00 05 | 78 01 02 03 04
+//!  `---- packet ---'  lost   `------- packet ------'
+//! ```
+//!
+//! * Packets are in the order of the sound. Each is what a message without framing would hold: one Opus packet, or whole
+//!   sample frames of PCM.
+//! * **A length of 0 announces a packet that was lost on its way.** The receiver fills its place: from the next entry, if
+//!   that carries in-band FEC, else by concealment. Several in a row are several lost packets.
+//! * Whether messages are framed is agreed on beforehand; nothing in the bytes tells.
+//! * A message is taken as a whole or refused as a whole: [`Packets::parse`] looks at all lengths before the first packet
+//!   is touched. A message of no entries is whole, and holds nothing.
+//!
+//! Sixteen bits hold every Opus packet but those padded out beyond all use: 48 frames of at most 1,275 bytes (RFC 6716,
+//! sections 3.2 and 3.4) are 61,200, and less than 100 bytes say how long they are. PCM can be cut anywhere between sample
+//! frames. Big-endian is the order of the network (RFC 1700), and that of WebSocket's own lengths. At most 50 entries,
+//! since an announced loss costs its sender two bytes and its receiver the making up of a whole packet.
+
+use std::iter::FusedIterator;
+
+use thiserror::Error;
+
+/// The most entries in a message: a second in packets of 20 ms.
+pub const MAX_PACKETS: usize = 50;
+
+/// The most bytes in a packet.
+pub const MAX_PACKET_BYTES: usize = u16::MAX as usize;
+
+/// Bytes of an entry's length.
+const LENGTH_BYTES: usize = 2;
+
+/// One entry of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packet<'a> {
+    /// A packet, of at least 1 byte.
+    Present(&'a [u8]),
+    /// The packet that belongs here was lost.
+    Missing,
+}
+
+/// Why a message was refused, or a packet not written. Offsets are in bytes from the message's beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FramingError {
+    /// The message ends within a length.
+    #[error("at offset {offset}: the message ends after 1 of the 2 bytes of a length")]
+    LengthCut {
+        /// Where the length begins.
+        offset: usize,
+    },
+    /// The message ends within a packet.
+    #[error("at offset {offset}: a packet of {length} bytes is announced, but the message ends {left} bytes later")]
+    PacketCut {
+        /// Where the length begins.
+        offset: usize,
+        /// What it says.
+        length: usize,
+        /// How many bytes follow it.
+        left: usize,
+    },
+    /// More entries than a message may have.
+    #[error(
+        "at offset {offset}: more than {MAX_PACKETS} packets in a message; accepted are 0 to {MAX_PACKETS}"
+    )]
+    TooMany {
+        /// Where the first entry too many begins.
+        offset: usize,
+    },
+    /// A packet that no length can announce.
+    #[error("a packet of {length} bytes can't be framed: accepted are 1 to {MAX_PACKET_BYTES}")]
+    Unframable {
+        /// The packet's length.
+        length: usize,
+    },
+}
+
+/// The packets of a message that was found whole.
+#[derive(Debug, Clone)]
+pub struct Packets<'a> {
+    rest: &'a [u8],
+    left: usize,
+}
+
+impl<'a> Packets<'a> {
+    /// Checks all of a message's lengths.
+    ///
+    /// # Errors
+    /// If it ends too early or has more than [`MAX_PACKETS`] entries.
+    pub fn parse(message: &'a [u8]) -> Result<Packets<'a>, FramingError> {
+        let (mut rest, mut left) = (message, 0);
+        while !rest.is_empty() {
+            let offset = message.len() - rest.len();
+            if left == MAX_PACKETS {
+                return Err(FramingError::TooMany { offset });
+            }
+            let (length, after) = length(rest).ok_or(FramingError::LengthCut { offset })?;
+            rest =
+                after.get(length..).ok_or(FramingError::PacketCut { offset, length, left: after.len() })?;
+            left += 1;
+        }
+        Ok(Packets { rest: message, left })
+    }
+}
+
+impl<'a> Iterator for Packets<'a> {
+    type Item = Packet<'a>;
+
+    fn next(&mut self) -> Option<Packet<'a>> {
+        let (length, after) = length(self.rest)?;
+        let (packet, rest) = after.split_at_checked(length)?;
+        self.rest = rest;
+        self.left -= 1;
+        Some(if packet.is_empty() { Packet::Missing } else { Packet::Present(packet) })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Packets<'_> {}
+impl FusedIterator for Packets<'_> {}
+
+/// Writes a message. What it wrote is always a message that [`Packets::parse`] takes.
+#[derive(Debug)]
+pub struct MessageWriter<'a> {
+    message: &'a mut Vec<u8>,
+    packets: usize,
+}
+
+impl<'a> MessageWriter<'a> {
+    /// Begins an empty message in `message`, whose contents are dropped and whose memory is used again.
+    pub fn new(message: &'a mut Vec<u8>) -> MessageWriter<'a> {
+        message.clear();
+        MessageWriter { message, packets: 0 }
+    }
+
+    /// Appends an entry. With room for it in the message's memory it allocates nothing.
+    ///
+    /// # Errors
+    /// If the packet is empty, which would announce it as missing, or longer than [`MAX_PACKET_BYTES`]; or if
+    /// [`MAX_PACKETS`] are written. Then the message is as it was.
+    pub fn push(&mut self, packet: Packet<'_>) -> Result<(), FramingError> {
+        if self.packets == MAX_PACKETS {
+            return Err(FramingError::TooMany { offset: self.message.len() });
+        }
+        let (length, bytes) = match packet {
+            Packet::Missing => (0, &[][..]),
+            Packet::Present(bytes) => match u16::try_from(bytes.len()) {
+                Ok(length @ 1..) => (length, bytes),
+                _ => return Err(FramingError::Unframable { length: bytes.len() }),
+            },
+        };
+        self.message.extend_from_slice(&length.to_be_bytes());
+        self.message.extend_from_slice(bytes);
+        self.packets += 1;
+        Ok(())
+    }
+
+    /// Entries written so far.
+    pub fn packets(&self) -> usize {
+        self.packets
+    }
+}
+
+/// The length at the beginning of `bytes`, and what follows it.
+fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, after) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+    Some((usize::from(u16::from_be_bytes(*length)), after))
+}

@@ -1,0 +1,173 @@
+//! The low-pass filters of the resamplers, one for each ratio of rates, shared by all that use it.
+
+use std::f64::consts::PI;
+use std::sync::OnceLock;
+
+/// The sample rates between which a [`Resampler`](super::Resampler) converts, in Hz.
+pub const RATES_HZ: [u32; 9] = [8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
+
+/// Taps of a row are a multiple of this: two vectors of the widest kind that is used.
+pub(super) const TAPS_UNIT: usize = 16;
+
+/// Stop-band attenuation that is designed for, in dB: 80 are promised, the rest is for Kaiser's formulas being fits.
+const ATTENUATION_DB: f64 = 84.0;
+
+/// Where the pass band ends and the stop band begins, as parts of the lower of the two Nyquist frequencies. The stop
+/// band begins where aliases do, so that not even the uppermost tenth of the band receives any.
+const PASS_EDGE: f64 = 0.9;
+const STOP_EDGE: f64 = 1.0;
+
+/// A low-pass for the conversion by `up / down`, cut into its phases.
+#[derive(Debug)]
+pub(super) struct Filter {
+    /// L of the ratio L / M in lowest terms: phases, hence rows.
+    pub(super) up: usize,
+    /// M of the ratio.
+    pub(super) down: usize,
+    /// Taps of each row, a multiple of [`TAPS_UNIT`].
+    pub(super) taps: usize,
+    /// By how many output samples the output lags.
+    pub(super) delay: usize,
+    /// Rows in the order in which successive output samples use them, each in the order of the samples it meets.
+    pub(super) rows: Box<[f32]>,
+}
+
+impl Filter {
+    /// The filter from one rate to another, both of them in [`RATES_HZ`] and not the same.
+    ///
+    /// The first call for a ratio designs it, which takes milliseconds. Threads that do so at once each design it and
+    /// one wins: none ever waits for another's design.
+    pub(super) fn shared(from_hz: u32, to_hz: u32) -> &'static Filter {
+        static FILTERS: [[OnceLock<Filter>; RATES_HZ.len()]; RATES_HZ.len()] =
+            [const { [const { OnceLock::new() }; RATES_HZ.len()] }; RATES_HZ.len()];
+
+        let divisor = gcd(from_hz, to_hz);
+        let (up, down) = (to_hz / divisor, from_hz / divisor);
+        // 22.05 to 24 kHz is the same filter as 44.1 to 48 kHz: the first pair of that ratio keeps it for all.
+        let cell = RATES_HZ
+            .iter()
+            .zip(&FILTERS)
+            .flat_map(|(&from, row)| RATES_HZ.iter().zip(row).map(move |(&to, cell)| (from, to, cell)))
+            .find(|&(from, to, _)| u64::from(to) * u64::from(down) == u64::from(from) * u64::from(up))
+            .map(|(_, _, cell)| cell)
+            .expect("the rates were checked to be among RATES_HZ");
+        match cell.get() {
+            Some(filter) => filter,
+            None => {
+                let designed = Filter::design(up as usize, down as usize);
+                cell.get_or_init(|| designed)
+            }
+        }
+    }
+
+    /// Designs a low-pass by Kaiser's method: a sinc under his window (A. V. Oppenheim and R. W. Schafer, "Discrete-Time
+    /// Signal Processing", 3rd edition, section 7.5.3, equations 7.72, 7.75 and 7.76), sampled at the rate that is a
+    /// multiple of both, and cut into phases (section 4.7.4).
+    fn design(up: usize, down: usize) -> Filter {
+        // Times are in periods of the lower rate, of which the common multiple of both rates has `steps`.
+        let steps = up.max(down);
+        let half_length = half_length();
+        let half_steps = half_length * steps as f64;
+        // Whole output samples, and not less than half the filter: it may not look ahead.
+        let delay = (half_steps / down as f64).ceil() as usize;
+        let centre = (delay * down) as f64;
+        let needed = ((centre + half_steps) / up as f64).floor() as usize + 1;
+        let taps = needed.next_multiple_of(TAPS_UNIT);
+
+        let beta = 0.1102 * (ATTENUATION_DB - 8.7);
+        let cutoff = (PASS_EDGE + STOP_EDGE) / 2.0;
+        // Of `up` rows each takes its share, and at a lower output rate each covers `down / up` as many samples.
+        let gain = cutoff * up as f64 / steps as f64;
+        let tap = |step: usize| {
+            let time = (step as f64 - centre) / steps as f64;
+            gain * sinc(cutoff * time) * kaiser(time / half_length, beta)
+        };
+        let rows = (0..up)
+            .map(|row| row * down % up)
+            // The newest sample meets the earliest tap, so the order is turned round.
+            .flat_map(|phase| (0..taps).rev().map(move |age| phase + age * up))
+            .map(|step| tap(step) as f32)
+            .collect();
+        Filter { up, down, taps, delay, rows }
+    }
+}
+
+/// Half the filter's length, in samples of the lower rate: equation 7.76, M = (A - 8) / (2.285 delta omega).
+fn half_length() -> f64 {
+    let transition = PI * (STOP_EDGE - PASS_EDGE);
+    (ATTENUATION_DB - 8.0) / (2.285 * transition) / 2.0
+}
+
+/// sin(pi x) / (pi x)
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 {
+        1.0
+    } else {
+        (PI * x).sin() / (PI * x)
+    }
+}
+
+/// Kaiser's window, 1 at `x` = 0 and ending at +-1 (equation 7.72).
+fn kaiser(x: f64, beta: f64) -> f64 {
+    if x.abs() > 1.0 {
+        return 0.0;
+    }
+    bessel_i0(beta * (1.0 - x * x).sqrt()) / bessel_i0(beta)
+}
+
+/// The modified Bessel function of the first kind and order 0: the sum of ((x/2)^k / k!)^2 (Abramowitz and Stegun,
+/// "Handbook of Mathematical Functions", 9.6.12).
+fn bessel_i0(x: f64) -> f64 {
+    let quarter_square = x * x / 4.0;
+    let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
+    while term > sum * 1e-12 {
+        term *= quarter_square / (k * k);
+        sum += term;
+        k += 1.0;
+    }
+    sum
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 {
+        a
+    } else {
+        gcd(b, a % b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bessel_function_has_its_tabulated_values() {
+        // Abramowitz and Stegun, table 9.8 (there times e^-x).
+        for (x, scaled) in
+            [(0.0, 1.0), (1.0, 0.465_759_607_6), (5.0, 0.183_540_812_6), (8.0, 0.143_431_781_9)]
+        {
+            assert!((bessel_i0(x) * (-x).exp() - scaled).abs() < 1e-9, "I0({x}) is {}", bessel_i0(x));
+        }
+    }
+
+    #[test]
+    fn ratios_that_are_equal_share_a_filter() {
+        assert!(std::ptr::eq(Filter::shared(22_050, 24_000), Filter::shared(44_100, 48_000)));
+        assert!(std::ptr::eq(Filter::shared(8_000, 16_000), Filter::shared(48_000, 96_000)));
+        assert!(!std::ptr::eq(Filter::shared(8_000, 16_000), Filter::shared(16_000, 8_000)));
+    }
+
+    #[test]
+    fn each_row_passes_a_constant_unchanged() {
+        for (from, to) in
+            [(44_100, 48_000), (48_000, 44_100), (96_000, 8_000), (8_000, 96_000), (22_050, 32_000)]
+        {
+            let filter = Filter::shared(from, to);
+            assert_eq!(filter.rows.len(), filter.up * filter.taps);
+            for (phase, row) in filter.rows.chunks_exact(filter.taps).enumerate() {
+                let sum: f64 = row.iter().map(|&tap| f64::from(tap)).sum();
+                assert!((sum - 1.0).abs() < 1e-4, "{from} to {to} Hz: row {phase} sums to {sum}");
+            }
+        }
+    }
+}
