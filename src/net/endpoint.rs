@@ -75,6 +75,9 @@ pub enum Closed {
     ProtocolError(CloseCode),
     /// The client vanished without a closing handshake.
     Gone,
+    /// There was no room for a message beside those of the others: see
+    /// [`NetOptions::max_buffered_bytes`](super::NetOptions::max_buffered_bytes). The client was told 1013.
+    NoRoom,
     /// The client was silent, and did not answer a ping either.
     IdleTimeout,
     /// The client did not read what was sent to it.

@@ -157,6 +157,11 @@ impl<A: App> Driver<'_, A> {
         outcome
     }
 
+    /// Writes what it can of `head` and, after it, `tail`: how many bytes of both.
+    pub(crate) fn write(&mut self, head: &[u8], tail: &[u8]) -> io::Result<usize> {
+        self.readiness.write(&self.link.socket, head, tail)
+    }
+
     /// Counts what is as much work as reading `bytes`, which is done in this turn.
     pub(crate) fn count_work(&mut self, bytes: usize) {
         self.worked = self.worked.saturating_add(bytes);
@@ -197,9 +202,7 @@ impl<A: App> Driver<'_, A> {
             let head_piece = &head_left[..head_left.len().min(TURN_BYTES)];
             let tail_piece = &tail_left[..tail_left.len().min(TURN_BYTES - head_piece.len())];
             let piece = head_piece.len() + tail_piece.len();
-            let Ok(written) = self.readiness.write(&self.link.socket, head_piece, tail_piece) else {
-                return false;
-            };
+            let Ok(written) = self.write(head_piece, tail_piece) else { return false };
             done += written;
             self.count_work(written);
             pace.note(written, written < piece, self.now());

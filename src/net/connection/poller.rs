@@ -126,7 +126,7 @@ impl<A: App> Poller<A> {
 
     /// Forgets a connection that has ended.
     pub(crate) fn release(&self, link: &Link<A>) {
-        link.close_queue();
+        link.end();
         let removed = {
             let mut links = self.links.lock();
             let key = slab_key(link.token);

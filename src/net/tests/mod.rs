@@ -3,6 +3,7 @@
 mod fairness;
 mod http;
 mod lifecycle;
+mod memory;
 mod socket;
 
 use std::collections::HashMap;
@@ -162,6 +163,7 @@ impl Endpoint for TestSocket {
             _ => {}
         }
         out.send(message);
+        self.told.finished.fetch_add(1, Ordering::SeqCst);
         Flow::Continue
     }
 
@@ -264,6 +266,12 @@ impl Drop for Server {
     }
 }
 
+fn one_answer(server: &Server, request: impl AsRef<[u8]>) -> (Answer, Client) {
+    let mut client = server.connect();
+    client.send(request);
+    (client.answer(), client)
+}
+
 /// One watchdog for all tests: it is a thread.
 fn watchdog() -> Watchdog {
     static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
@@ -282,6 +290,17 @@ struct Answer {
     status: u16,
     headers: HashMap<String, String>,
     body: Vec<u8>,
+}
+
+/// Reads until the server's close frame, and tells its code.
+fn close_code(socket: &mut WebSocket<TcpStream>) -> Option<CloseCode> {
+    loop {
+        match socket.read() {
+            Ok(tungstenite::Message::Close(close)) => return close.map(|close| close.code),
+            Ok(_) => {}
+            Err(error) => panic!("no close frame: {error}"),
+        }
+    }
 }
 
 impl Client {

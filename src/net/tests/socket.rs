@@ -8,17 +8,6 @@ use super::*;
 
 type Socket = WebSocket<TcpStream>;
 
-/// Reads until the server's close frame, and tells its code.
-fn close_code(socket: &mut Socket) -> Option<CloseCode> {
-    loop {
-        match socket.read() {
-            Ok(Client::Close(close)) => return close.map(|close| close.code),
-            Ok(_) => {}
-            Err(error) => panic!("no close frame: {error}"),
-        }
-    }
-}
-
 fn echo(socket: &mut Socket, text: &str) {
     socket.send(Client::text(text)).unwrap();
     loop {
