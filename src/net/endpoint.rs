@@ -84,8 +84,6 @@ pub enum Closed {
     WriteStall,
     /// The server shuts down.
     Shutdown,
-    /// The endpoint panicked, or overflowed its stack.
-    Failed,
 }
 
 /// One WebSocket's protocol: what a connection calls on its behalf.
@@ -116,7 +114,9 @@ pub trait Endpoint: Send + 'static {
     /// The deadline has passed.
     fn on_deadline(&mut self, now: Instant, held: &mut Self::Held, out: &mut Outbox) -> Flow;
 
-    /// The connection has ended. Not called when the endpoint itself panicked.
+    /// The connection has ended. Not called when the endpoint itself panicked. One that overflowed its stack is never even
+    /// dropped, so what must be given back then belongs into the coroutine's storage
+    /// ([`on_end`](crate::runtime::on_end), a lease).
     fn closed(&mut self, why: Closed);
 }
 

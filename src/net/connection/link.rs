@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::charge::Charge;
 use super::http::HttpState;
-use super::io::Readiness;
+use super::io::{Readiness, Socket};
 use super::poller::Poller;
 use super::socket::SocketState;
 use crate::net::app::App;
@@ -32,7 +32,7 @@ pub(crate) const PARKED_INTEREST: Flags = Flags::READ
 
 /// The shared part of one connection.
 pub(crate) struct Link<A: App> {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) state: DriveState,
     pub(crate) poller: Arc<Poller<A>>,
@@ -78,7 +78,7 @@ impl<A: App> Link<A> {
         body: Body<A>,
     ) -> Link<A> {
         Link {
-            socket,
+            socket: Socket::new(socket),
             peer,
             state: DriveState::parked(PARKED_INTEREST),
             poller,
@@ -139,8 +139,9 @@ impl<A: App> Link<A> {
         did
     }
 
-    /// The connection has ended: gives back what it took, and takes no more messages.
+    /// The connection has ended: closes the socket, gives back what it took, and takes no more messages.
     pub(crate) fn end(&self) {
+        self.socket.close();
         self.close_queue();
         self.received.shrink_to(&self.poller.front, 0);
         self.unsent.shrink_to(&self.poller.front, 0);
@@ -153,7 +154,7 @@ impl<A: App> Link<A> {
 
     /// Ends the connection for the client. What is left in the kernel's buffer is still sent.
     pub(crate) fn shut_down(&self) {
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = self.socket.with(|socket| socket.shutdown(Shutdown::Both));
     }
 }
 

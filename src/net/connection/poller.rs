@@ -115,7 +115,7 @@ impl<A: App> Poller<A> {
         };
         self.load.fetch_add(1, Ordering::Relaxed);
         link.set_deadline(first_due);
-        if let Err(error) = self.set.add(&link.socket, link.token) {
+        if let Err(error) = link.socket.with(|socket| self.set.add(socket, link.token)) {
             // Nobody has seen it yet, so nobody drives it.
             link.body.take();
             self.release(&link);

@@ -159,6 +159,7 @@ impl Endpoint for TestSocket {
                 held.0 = Some(std::rc::Rc::new(Guarded(self.told.events.clone())));
             }
             (Kind::Hold, Message::Text(text)) if &**text == "let go" => held.0 = None,
+            (_, Message::Text(text)) if text.starts_with("overflow") => out.text(overflow(0).to_string()),
             (Kind::Flood, _) => return self.flood(out),
             _ => {}
         }
