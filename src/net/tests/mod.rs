@@ -99,6 +99,7 @@ impl App for TestApp {
             "/hold" => Kind::Hold,
             "/deadline" => Kind::Deadline(Some(Instant::now() + Duration::from_millis(300))),
             "/flood" => Kind::Flood,
+            "/toil" => Kind::Toil(Arc::default()),
             "/panic" => panic!("a test's own panic"),
             _ => return Err(Response::text(404, "no WebSocket here\n")),
         };
@@ -124,6 +125,9 @@ enum Kind {
     Deadline(Option<Instant>),
     /// Answers every message with a megabyte.
     Flood,
+    /// Takes two milliseconds for every message. At the first of them it starts a coroutine, which sends how many there
+    /// had been when its turn came.
+    Toil(Arc<AtomicU64>),
 }
 
 /// Not `Send`, like a lease.
@@ -161,6 +165,7 @@ impl Endpoint for TestSocket {
             (Kind::Hold, Message::Text(text)) if &**text == "let go" => held.0 = None,
             (_, Message::Text(text)) if text.starts_with("overflow") => out.text(overflow(0).to_string()),
             (Kind::Flood, _) => return self.flood(out),
+            (Kind::Toil(done), _) => return toil(done, out),
             _ => {}
         }
         out.send(message);
@@ -198,6 +203,20 @@ impl TestSocket {
         out.binary(vec![0; 1 << 20]);
         Flow::Continue
     }
+}
+
+fn toil(done: &Arc<AtomicU64>, out: &Outbox) -> Flow {
+    let until = Instant::now() + Duration::from_millis(2);
+    if done.fetch_add(1, Ordering::SeqCst) == 0 {
+        let (done, handle) = (Arc::clone(done), out.handle().unwrap().clone());
+        crate::runtime::spawn_here(move || {
+            handle.send(Message::text(done.load(Ordering::SeqCst).to_string())).unwrap()
+        });
+    }
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    Flow::Continue
 }
 
 /// A front on a port of its own, shut down when it goes.
