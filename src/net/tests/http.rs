@@ -74,6 +74,7 @@ fn every_refusal_has_its_status_and_ends_the_connection() {
     for (request, status) in [
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
@@ -91,7 +92,7 @@ fn every_refusal_has_its_status_and_ends_the_connection() {
         assert_eq!(answer.headers["connection"], "close", "{request}");
         assert!(client.is_closed(), "{request}");
     }
-    assert_eq!(server.front.status().rejected_requests, 13);
+    assert_eq!(server.front.status().rejected_requests, 14);
 }
 
 #[test]
