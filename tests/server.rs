@@ -53,6 +53,13 @@ fn health_is_ok_on_both_listeners_and_metrics_are_on_the_operations_one() {
 }
 
 #[test]
+fn options_of_the_whole_server_are_answered() {
+    let server = ServerProcess::start(&[]);
+    let answer = request(server.addr, "OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!((answer.status, answer.header("allow")), (204, Some("GET, HEAD, POST, OPTIONS")));
+}
+
+#[test]
 fn errors_say_what_is_accepted() {
     let server = ServerProcess::start(&[]);
     let missing = server.get("/nothing");

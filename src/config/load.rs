@@ -202,6 +202,11 @@ impl Loading {
         if self.is_default("max_connections") {
             self.config.max_connections = self.config.max_connections.min(self.config.max_coroutines / 2);
         }
+        if self.is_default("max_buffered_bytes") {
+            self.config.max_buffered_bytes = self.config.max_buffered_bytes.max(self.config.max_body);
+        } else if self.is_default("max_body") {
+            self.config.max_body = self.config.max_body.min(self.config.max_buffered_bytes);
+        }
         if self.is_default("request_soft_limit") {
             self.config.request_soft_limit =
                 self.config.request_soft_limit.min(self.config.request_hard_limit);
@@ -233,6 +238,12 @@ impl Loading {
                 "max_coroutines",
                 config.max_connections < config.max_coroutines,
                 "every connection may need a coroutine, and requests need some more",
+            ),
+            (
+                "max_body",
+                "max_buffered_bytes",
+                config.max_body <= config.max_buffered_bytes,
+                "the longest body must fit into what all of them may take",
             ),
             ("ops", "listen", !same_address, "the two listeners need an address each"),
         ];

@@ -135,6 +135,9 @@ settings! {
     /// The longest body of an HTTP request.
     max_body: ByteSize, "max-body" "SIZE", in ByteSize::bytes(0)..=ByteSize::mib(4_096),
         default |_| ByteSize::mib(64);
+    /// What bodies, and WebSocket messages of more than 16 KiB, take together; one that does not fit is refused for now.
+    max_buffered_bytes: ByteSize, "max-buffered-bytes" "SIZE", in ByteSize::mib(1)..=ByteSize::mib(1 << 20),
+        default |_| ByteSize::mib(1_024);
     /// The longest WebSocket message at `/`; at `/echo` it is 16 MiB.
     max_message: ByteSize, "max-message" "SIZE", in ByteSize::bytes(1_500)..=ByteSize::mib(16),
         default |_| ByteSize::kib(64);
@@ -160,6 +163,9 @@ settings! {
     /// A client that reads nothing of what waits for it for so long is cut off.
     write_stall: Duration, "write-stall" "TIME", in 10 * MILLISECOND..=HOUR,
         default |_| 10 * SECOND;
+    /// A client that reads fewer bytes a second of what waits for it, after that time, is cut off.
+    min_write_rate: ByteSize, "min-write-rate" "SIZE", in ByteSize::bytes(1)..=ByteSize::mib(1_024),
+        default |_| ByteSize::bytes(500);
     /// What is in flight when the server is told to stop has so long to end.
     drain_timeout: Duration, "drain-timeout" "TIME", in Duration::ZERO..=HOUR,
         default |_| 10 * SECOND;

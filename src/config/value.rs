@@ -118,6 +118,11 @@ impl ByteSize {
         ByteSize(count << 20)
     }
 
+    /// In bytes.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
     /// In bytes; the largest `usize` where it would not fit one.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)

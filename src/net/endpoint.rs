@@ -75,14 +75,15 @@ pub enum Closed {
     ProtocolError(CloseCode),
     /// The client vanished without a closing handshake.
     Gone,
+    /// There was no room for a message beside those of the others: see
+    /// [`NetOptions::max_buffered_bytes`](super::NetOptions::max_buffered_bytes). The client was told 1013.
+    NoRoom,
     /// The client was silent, and did not answer a ping either.
     IdleTimeout,
     /// The client did not read what was sent to it.
     WriteStall,
     /// The server shuts down.
     Shutdown,
-    /// The endpoint panicked, or overflowed its stack.
-    Failed,
 }
 
 /// One WebSocket's protocol: what a connection calls on its behalf.
@@ -113,7 +114,9 @@ pub trait Endpoint: Send + 'static {
     /// The deadline has passed.
     fn on_deadline(&mut self, now: Instant, held: &mut Self::Held, out: &mut Outbox) -> Flow;
 
-    /// The connection has ended. Not called when the endpoint itself panicked.
+    /// The connection has ended. Not called when the endpoint itself panicked. One that overflowed its stack is never even
+    /// dropped, so what must be given back then belongs into the coroutine's storage
+    /// ([`on_end`](crate::runtime::on_end), a lease).
     fn closed(&mut self, why: Closed);
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct Counters {
     pub(crate) upgrades: AtomicU64,
     /// Requests whose coroutine has not ended.
     pub(crate) in_flight: AtomicU64,
-    /// Bytes reserved for the bodies of requests that have not been answered.
-    pub(crate) buffered_bodies: AtomicU64,
+    /// Bytes taken of [`NetOptions::max_buffered_bytes`].
+    pub(crate) buffered_bytes: AtomicU64,
     /// Connections that have a coroutine just now.
     pub(crate) driven: AtomicU64,
 }
@@ -61,8 +61,8 @@ pub struct FrontStatus {
     pub upgrades: u64,
     /// HTTP requests whose coroutine has not ended, those among them that were answered with 504 before.
     pub in_flight: u64,
-    /// Bytes reserved for the bodies of requests that have not been answered.
-    pub buffered_bodies: u64,
+    /// Bytes of requests' bodies and large WebSocket messages that are held just now.
+    pub buffered_bytes: u64,
 }
 
 /// The public front: listens, and starts serving an [`App`].
@@ -186,7 +186,7 @@ impl FrontHandle {
             expired_requests: read(&counters.expired_requests),
             upgrades: read(&counters.upgrades),
             in_flight: read(&counters.in_flight),
-            buffered_bodies: read(&counters.buffered_bodies),
+            buffered_bytes: read(&counters.buffered_bytes),
         }
     }
 

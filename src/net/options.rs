@@ -20,8 +20,8 @@ pub struct NetOptions {
     pub head_timeout: Duration,
     /// Bytes a second below which a request's body is cut off.
     pub min_body_rate: u32,
-    /// Bytes of all requests' bodies together.
-    pub max_buffered_bodies: u64,
+    /// Bytes of all requests' bodies and large WebSocket messages together.
+    pub max_buffered_bytes: u64,
     /// How long a kept-alive HTTP connection may wait for its next request.
     pub keep_alive: Duration,
     /// How long a client may go without reading what is sent to it.
@@ -53,7 +53,7 @@ impl Default for NetOptions {
             max_target_bytes: 8 * 1024,
             head_timeout: Duration::from_secs(10),
             min_body_rate: 500,
-            max_buffered_bodies: 1 << 30,
+            max_buffered_bytes: 1 << 30,
             keep_alive: Duration::from_secs(60),
             write_stall: Duration::from_secs(10),
             min_write_rate: 500,
@@ -110,11 +110,14 @@ impl NetOptions {
         self
     }
 
-    /// Bytes of all requests' bodies together. A body reserves its `Content-Length` before it is read (a chunked one
-    /// what its buffer takes, as that grows) until its request has been answered; one that does not fit gets 503 and
-    /// its connection is closed. Default 1 GiB; less than a route's largest body makes that unreachable.
-    pub fn max_buffered_bodies(mut self, bytes: u64) -> NetOptions {
-        self.max_buffered_bodies = bytes;
+    /// Bytes of all clients' requests and messages that are held together. What counts is what the buffers take, as they
+    /// grow, not what was announced: a request's body until it has been answered; a WebSocket message of more than
+    /// 16 KiB until the endpoint has handled it; what waits to be written to a WebSocket, once that is more than
+    /// about `max_unsent_bytes`. A request that does not fit gets 503, a WebSocket 1013, and the connection is closed;
+    /// smaller messages are never refused. Default 1 GiB; less than a route's largest body makes that unreachable, and
+    /// to echo a message takes twice its length.
+    pub fn max_buffered_bytes(mut self, bytes: u64) -> NetOptions {
+        self.max_buffered_bytes = bytes;
         self
     }
 
@@ -173,7 +176,7 @@ impl NetOptions {
     }
 
     /// Bytes that may wait to be written to one WebSocket: while more wait, nothing more is read from it. Default
-    /// 64 KiB; the last message may go over it by its own length.
+    /// 64 KiB; the last message may go over it by its own length, which then counts in `max_buffered_bytes`.
     pub fn max_unsent_bytes(mut self, bytes: usize) -> NetOptions {
         self.max_unsent_bytes = bytes.max(1);
         self

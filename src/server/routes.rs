@@ -24,6 +24,10 @@ pub(super) fn respond(state: &State, request: Request) -> Response {
 }
 
 fn route(state: &State, request: Request) -> Result<Response, Refusal> {
+    if request.target() == "*" {
+        // About the server as a whole (RFC 9110, section 9.3.7); the front lets it pass with OPTIONS only.
+        return Ok(Response::new(204).header("Allow", "GET, HEAD, POST, OPTIONS"));
+    }
     let path = request.path();
     if let Some(kind) = path.strip_prefix("/chaos/").filter(|_| state.config.chaos) {
         return chaos::respond(state, kind, &request);

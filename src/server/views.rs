@@ -127,6 +127,11 @@ fn front_metrics(page: &mut Exposition, front: &FrontStatus) {
         "Requests whose coroutine has not ended.",
         front.in_flight,
     );
+    page.gauge(
+        "sandpool_buffered_bytes",
+        "Bytes of requests' bodies and large messages that are held just now.",
+        front.buffered_bytes,
+    );
     page.counter("sandpool_connections_accepted_total", "Connections accepted.", front.accepted);
     page.counter("sandpool_connections_refused_total", "Connections over the maximum.", front.refused);
     page.counter("sandpool_http_rejected_total", "Requests that could not be read.", front.rejected_requests);

@@ -191,6 +191,16 @@ fn a_default_gives_way_to_what_somebody_chose() {
     assert_eq!(config.request_soft_limit, Duration::from_secs(1));
     let config = loaded(&from_flags(&["--request-soft-limit", "2m"])).config;
     assert_eq!(config.request_hard_limit, Duration::from_secs(120));
+    let config = loaded(&from_flags(&["--max-buffered-bytes", "10MiB"])).config;
+    assert_eq!(config.max_body.as_u64(), 10 << 20);
+    let config = loaded(&from_flags(&["--max-body", "2GiB"])).config;
+    assert_eq!(config.max_buffered_bytes.as_u64(), 2 << 30);
+}
+
+#[test]
+fn a_body_that_could_never_fit_is_no_limit() {
+    let message = refusal(&from_flags(&["--max-buffered-bytes", "1MiB", "--max-body", "2MiB"]));
+    assert!(message.contains("max_body") && message.contains("max_buffered_bytes"), "{message}");
 }
 
 #[test]

@@ -10,9 +10,6 @@ use crate::net::http::{expects_continue, framing, too_large, ChunkedDecoder, Fra
 use crate::net::options::NetOptions;
 use crate::net::poller::Flags;
 
-/// A body's buffer starts with at most so much room, whatever length was announced.
-const FIRST_RESERVE: u64 = 64 * 1024;
-
 /// Why a request could not be read to its end.
 pub(crate) enum Unread {
     Rejected(Rejection),
@@ -26,34 +23,36 @@ impl From<Rejection> for Unread {
     }
 }
 
-/// What one request's body may take: of its route's limit, and of the listener's bound on all bodies together. What it
-/// took of the latter is given back when this is dropped, which is once the request has been answered.
+/// What one request's body may take: of its route's limit, and of what all connections share. What it took of the
+/// latter is given back when this is dropped, which is once the request has been answered.
 pub(crate) struct BodyRoom<'a, A: App> {
     link: &'a Link<A>,
     max_body: usize,
-    taken: usize,
 }
 
 impl<'a, A: App> BodyRoom<'a, A> {
     /// Room for nothing yet, on a route that takes bodies of at most `max_body` bytes.
     pub(crate) fn new(link: &'a Link<A>, max_body: usize) -> BodyRoom<'a, A> {
-        BodyRoom { link, max_body, taken: 0 }
+        BodyRoom { link, max_body }
     }
 
-    /// Takes room for `bytes` in all.
-    fn grow_to(&mut self, bytes: usize) -> Result<(), Rejection> {
-        let more = bytes.saturating_sub(self.taken);
-        if !self.link.reserve_body(more as u64) {
-            return Err(Rejection::new(503, "there are too many bytes of requests in flight"));
+    /// Sees that `body` has room for `needed` bytes in all, of `most` that it will be at the most. In steps that double:
+    /// memory follows what has come, not what was announced.
+    fn grow(&self, body: &mut Vec<u8>, needed: usize, most: usize) -> Result<(), Rejection> {
+        if needed > body.capacity() {
+            let capacity = needed.max(2 * body.capacity()).min(most);
+            if !self.link.received.grow_to(&self.link.poller.front, capacity) {
+                return Err(Rejection::new(503, "there are too many bytes of requests in flight"));
+            }
+            body.reserve_exact(capacity - body.len());
         }
-        self.taken += more;
         Ok(())
     }
 }
 
 impl<A: App> Drop for BodyRoom<'_, A> {
     fn drop(&mut self) {
-        self.link.release_body();
+        self.link.received.shrink_to(&self.link.poller.front, 0);
     }
 }
 
@@ -63,7 +62,7 @@ pub(crate) fn read_body<A: App>(
     driver: &mut Driver<'_, A>,
     input: &mut Vec<u8>,
     head: &Head,
-    room: &mut BodyRoom<'_, A>,
+    room: &BodyRoom<'_, A>,
     refused: bool,
 ) -> Result<Vec<u8>, Unread> {
     let framing = framing(head)?;
@@ -76,9 +75,11 @@ pub(crate) fn read_body<A: App>(
     if refused {
         return Err(Rejection::new(503, "there are too many connections").into());
     }
+    let mut body = Vec::new();
     if let Framing::Length(length) = framing {
-        // It is no more than `max_body`.
-        room.grow_to(length as usize)?;
+        // Before the client is told to go on. It is no more than `max_body`.
+        let length = length as usize;
+        room.grow(&mut body, length.min(BUFFER_BYTES.max(input.len())), length)?;
     }
     if waits_for_continue && input.is_empty() && !driver.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &[]) {
         return Err(Unread::Gone);
@@ -86,57 +87,49 @@ pub(crate) fn read_body<A: App>(
     let began = driver.now();
     let pace = Pace { began, progressed: began, received: 0 };
     match framing {
-        Framing::Length(length) => read_length(driver, input, length, pace),
-        Framing::Chunked => read_chunked(driver, input, room, pace),
+        Framing::Length(length) => read_length(driver, input, &mut body, length as usize, room, pace)?,
+        Framing::Chunked => read_chunked(driver, input, &mut body, room, pace)?,
     }
+    Ok(body)
 }
 
 fn read_length<A: App>(
     driver: &mut Driver<'_, A>,
     input: &mut Vec<u8>,
-    length: u64,
+    body: &mut Vec<u8>,
+    length: usize,
+    room: &BodyRoom<'_, A>,
     mut pace: Pace,
-) -> Result<Vec<u8>, Unread> {
-    let mut body = Vec::with_capacity(length.min(FIRST_RESERVE) as usize);
-    let there = input.len().min(length as usize);
+) -> Result<(), Unread> {
+    let there = input.len().min(length);
     body.extend(input.drain(..there));
-    while (body.len() as u64) < length {
-        let missing = (length - body.len() as u64) as usize;
-        if body.len() == body.capacity() {
-            // In steps that double: memory follows what has come, not what was announced.
-            body.reserve_exact(missing.min(body.len().max(BUFFER_BYTES)));
-        }
-        let before = body.len();
-        read_some(driver, &mut body, &mut pace)?;
-        if body.len() as u64 > length {
+    while body.len() < length {
+        room.grow(body, body.len() + 1, length)?;
+        read_some(driver, body, &mut pace)?;
+        if body.len() > length {
             // The room was a little more than was asked for, and the next request has begun.
-            input.extend(body.drain(length as usize..));
+            input.extend(body.drain(length..));
         }
-        debug_assert!(body.len() > before);
     }
-    Ok(body)
+    Ok(())
 }
 
 fn read_chunked<A: App>(
     driver: &mut Driver<'_, A>,
     input: &mut Vec<u8>,
-    room: &mut BodyRoom<'_, A>,
+    body: &mut Vec<u8>,
+    room: &BodyRoom<'_, A>,
     mut pace: Pace,
-) -> Result<Vec<u8>, Unread> {
+) -> Result<(), Unread> {
     let mut decoder = ChunkedDecoder::new();
-    let mut body = Vec::new();
     loop {
         // More than `input` no body grows by, nor beyond the route's limit.
         let needed = (body.len() + input.len()).min(room.max_body);
-        if needed > body.capacity() {
-            let capacity = needed.max(2 * body.capacity()).min(room.max_body);
-            room.grow_to(capacity)?;
-            body.reserve_exact(capacity - body.len());
-        }
-        let used = decoder.decode(input, &mut body, room.max_body)?;
+        room.grow(body, needed, room.max_body)?;
+        let used = decoder.decode(input, body, room.max_body)?;
         input.drain(..used);
         if decoder.is_done() {
-            return Ok(body);
+            return Ok(());
         }
         if input.capacity() < BUFFER_BYTES {
             *input = driver.link.poller.buffers.take();

@@ -106,7 +106,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
 }
 
 /// A stack overflow ends a coroutine without running any `Drop`. The connection it drove would hang for ever, so
-/// the hook that runs all the same cuts it off.
+/// the hook that runs all the same cuts it off and gives back what it took; only its memory is lost.
 fn watch_for_overflow<A: App>(link: &Arc<Link<A>>, id: u64) {
     let link = Arc::downgrade(link);
     on_end(move || {
@@ -150,11 +150,16 @@ impl<A: App> Driver<'_, A> {
 
     /// Reads into `buffer`, which has room.
     pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<ReadOutcome> {
-        let outcome = self.readiness.read(&self.link.socket, buffer);
+        let outcome = self.link.socket.with(|socket| self.readiness.read(socket, buffer));
         if let Ok(ReadOutcome::Bytes(length)) = outcome {
             self.count_work(length);
         }
         outcome
+    }
+
+    /// Writes what it can of `head` and, after it, `tail`: how many bytes of both.
+    pub(crate) fn write(&mut self, head: &[u8], tail: &[u8]) -> io::Result<usize> {
+        self.link.socket.with(|socket| self.readiness.write(socket, head, tail))
     }
 
     /// Counts what is as much work as reading `bytes`, which is done in this turn.
@@ -197,9 +202,7 @@ impl<A: App> Driver<'_, A> {
             let head_piece = &head_left[..head_left.len().min(TURN_BYTES)];
             let tail_piece = &tail_left[..tail_left.len().min(TURN_BYTES - head_piece.len())];
             let piece = head_piece.len() + tail_piece.len();
-            let Ok(written) = self.readiness.write(&self.link.socket, head_piece, tail_piece) else {
-                return false;
-            };
+            let Ok(written) = self.write(head_piece, tail_piece) else { return false };
             done += written;
             self.count_work(written);
             pace.note(written, written < piece, self.now());
@@ -236,7 +239,7 @@ impl<A: App> Driver<'_, A> {
     /// Closes so that the client can read what was written last: a socket that is closed with unread bytes in it resets
     /// the connection, and the client may lose the answer (RFC 9112, section 9.6).
     pub(crate) fn say_goodbye(&mut self) {
-        if self.link.socket.shutdown(Shutdown::Write).is_err() {
+        if self.link.socket.with(|socket| socket.shutdown(Shutdown::Write)).is_err() {
             return;
         }
         let deadline = self.now() + millis(self.link.poller.front.options.close_timeout);

@@ -183,8 +183,8 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
     front.counters.requests.fetch_add(1, Ordering::Relaxed);
     let path = crate::net::http::path_of(&head.target);
     let limits = front.app.route_limits(&head.method, path);
-    let mut room = BodyRoom::new(driver.link, limits.max_body);
-    let body = match read_body(driver, &mut state.input, &head, &mut room, state.refused) {
+    let room = BodyRoom::new(driver.link, limits.max_body);
+    let body = match read_body(driver, &mut state.input, &head, &room, state.refused) {
         Ok(body) => body,
         Err(Unread::Rejected(rejection)) => return Next::Leave(reject(driver, rejection)),
         Err(Unread::Gone) => return Next::Leave(Leave::Drop),
@@ -204,7 +204,7 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
             Ok((accept, endpoint)) => {
                 let rest = std::mem::take(&mut state.input);
                 front.counters.upgrades.fetch_add(1, Ordering::Relaxed);
-                state.upgraded = Some(SocketState::new(endpoint, rest, driver.now()));
+                state.upgraded = Some(SocketState::new(endpoint, rest, driver.now(), &front.options));
                 if !driver.write_all(accept.as_bytes(), &[]) {
                     return Next::Leave(Leave::Drop);
                 }

@@ -1,13 +1,43 @@
-//! The socket as its driver knows it: what the edges said, and reads and writes that never block the worker.
+//! The socket, and what its driver knows of it: what the edges said, and reads and writes that never block the worker.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::TcpStream;
 
+use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
 
 use crate::net::poller::Flags;
+
+/// A socket that can be closed by anybody who can reach it.
+///
+/// Its descriptor must not depend on what lies on a coroutine's stack. A driver that overflows its stack never drops
+/// its reference to the connection, so the connection's memory is lost; the socket is closed all the same.
+#[derive(Debug)]
+pub(crate) struct Socket(Mutex<Option<TcpStream>>);
+
+impl Socket {
+    pub(crate) fn new(socket: TcpStream) -> Socket {
+        Socket(Mutex::new(Some(socket)))
+    }
+
+    /// Calls `f` with the socket, whose operations do not block; fails when it is closed.
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&TcpStream) -> io::Result<R>) -> io::Result<R> {
+        match &*self.0.lock() {
+            Some(socket) => f(socket),
+            None => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Closes it. In the middle of somebody's operation it stays open until the last reference has gone: nothing may
+    /// wait for a driver that perhaps has overflowed just there.
+    pub(crate) fn close(&self) {
+        if let Some(mut socket) = self.0.try_lock() {
+            drop(socket.take());
+        }
+    }
+}
 
 /// What is known of a socket that is registered edge-triggered: an operation that can't succeed is not tried.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crossbeam::atomic::AtomicCell;
 use parking_lot::Mutex;
 
+use super::charge::Charge;
 use super::http::HttpState;
-use super::io::Readiness;
+use super::io::{Readiness, Socket};
 use super::poller::Poller;
 use super::socket::SocketState;
 use crate::net::app::App;
@@ -31,7 +32,7 @@ pub(crate) const PARKED_INTEREST: Flags = Flags::READ
 
 /// The shared part of one connection.
 pub(crate) struct Link<A: App> {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) state: DriveState,
     pub(crate) poller: Arc<Poller<A>>,
@@ -47,9 +48,10 @@ pub(crate) struct Link<A: App> {
     pub(crate) deadline: AtomicU64,
     /// The id of the coroutine that drives it and has not left it in order; 0 when there is none.
     pub(crate) driver: AtomicU64,
-    /// Bytes of the listener's bound on bodies that are reserved for this connection's request. They are noted here and
-    /// not on the driver's stack, so that they are released also when that overflows.
-    reserved: AtomicU64,
+    /// What comes in: the request's body, or the WebSocket message.
+    pub(crate) received: Charge,
+    /// What waits to be written to a WebSocket.
+    pub(crate) unsent: Charge,
     /// The tick at which the wheel will look at `deadline`; [`NEVER`] if it will not.
     pub(crate) reminder: AtomicU64,
 }
@@ -76,7 +78,7 @@ impl<A: App> Link<A> {
         body: Body<A>,
     ) -> Link<A> {
         Link {
-            socket,
+            socket: Socket::new(socket),
             peer,
             state: DriveState::parked(PARKED_INTEREST),
             poller,
@@ -87,7 +89,8 @@ impl<A: App> Link<A> {
             deadline: AtomicU64::new(NEVER),
             reminder: AtomicU64::new(NEVER),
             driver: AtomicU64::new(0),
-            reserved: AtomicU64::new(0),
+            received: Charge::default(),
+            unsent: Charge::default(),
         }
     }
 
@@ -132,31 +135,16 @@ impl<A: App> Link<A> {
         let did = self.driver.compare_exchange(id, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if did {
             self.poller.front.counters.driven.fetch_sub(1, Ordering::Relaxed);
-            self.release_body();
         }
         did
     }
 
-    /// Reserves `bytes` more for a request's body. `false`: all connections' bodies together would be too large.
-    #[must_use]
-    pub(crate) fn reserve_body(&self, bytes: u64) -> bool {
-        let front = &self.poller.front;
-        let limit = front.options.max_buffered_bodies;
-        let sum = |before: u64| before.checked_add(bytes).filter(|&sum| sum <= limit);
-        let fits =
-            front.counters.buffered_bodies.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok();
-        if fits {
-            self.reserved.fetch_add(bytes, Ordering::Relaxed);
-        }
-        fits
-    }
-
-    /// Gives back what was reserved for a request's body, if anything is.
-    pub(crate) fn release_body(&self) {
-        let bytes = self.reserved.swap(0, Ordering::Relaxed);
-        if bytes > 0 {
-            self.poller.front.counters.buffered_bodies.fetch_sub(bytes, Ordering::Relaxed);
-        }
+    /// The connection has ended: closes the socket, gives back what it took, and takes no more messages.
+    pub(crate) fn end(&self) {
+        self.socket.close();
+        self.close_queue();
+        self.received.shrink_to(&self.poller.front, 0);
+        self.unsent.shrink_to(&self.poller.front, 0);
     }
 
     /// Takes no more messages.
@@ -166,7 +154,7 @@ impl<A: App> Link<A> {
 
     /// Ends the connection for the client. What is left in the kernel's buffer is still sent.
     pub(crate) fn shut_down(&self) {
-        let _ = self.socket.shutdown(Shutdown::Both);
+        let _ = self.socket.with(|socket| socket.shutdown(Shutdown::Both));
     }
 }
 

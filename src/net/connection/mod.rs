@@ -10,10 +10,12 @@
 
 mod body;
 mod call;
+mod charge;
 mod driver;
 mod http;
 mod io;
 mod link;
+mod output;
 mod pace;
 mod poller;
 mod socket;

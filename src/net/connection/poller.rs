@@ -115,7 +115,7 @@ impl<A: App> Poller<A> {
         };
         self.load.fetch_add(1, Ordering::Relaxed);
         link.set_deadline(first_due);
-        if let Err(error) = self.set.add(&link.socket, link.token) {
+        if let Err(error) = link.socket.with(|socket| self.set.add(socket, link.token)) {
             // Nobody has seen it yet, so nobody drives it.
             link.body.take();
             self.release(&link);
@@ -126,7 +126,7 @@ impl<A: App> Poller<A> {
 
     /// Forgets a connection that has ended.
     pub(crate) fn release(&self, link: &Link<A>) {
-        link.close_queue();
+        link.end();
         let removed = {
             let mut links = self.links.lock();
             let key = slab_key(link.token);

@@ -6,14 +6,18 @@ use std::time::Instant;
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
 use super::link::Link;
+use super::output::Output;
 use super::pace::WritePace;
 use super::poller::millis;
 use crate::net::app::App;
-use crate::net::endpoint::{CloseCode, Closed, Endpoint, Flow, Outbox};
+use crate::net::buffers::BUFFER_BYTES;
+use crate::net::endpoint::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
 use crate::net::handle::{ConnectionHandle, Recipient};
+use crate::net::options::NetOptions;
 use crate::net::poller::{Flags, TICK_MS};
 use crate::net::websocket::{
-    encode_close, encode_message, encode_ping, encode_pong, Decoder, Incoming, Violation,
+    encode_close, encode_message, encode_ping, encode_pong, frame_len, Decoder, Incoming, Violation,
+    MAX_CONTROL_FRAME, NO_ROOM,
 };
 
 /// So many frames in a row, then others have their turn.
@@ -33,10 +37,7 @@ pub(crate) struct SocketState<S> {
     input: Vec<u8>,
     /// How much of `input` has been decoded.
     decoded: usize,
-    /// Encoded and not written.
-    output: Vec<u8>,
-    /// How much of `output` has been written.
-    written: usize,
+    output: Output,
     is_open: bool,
     /// Set once the connection is to end: why, and until when the client may take its part in it.
     closing: Option<Closing>,
@@ -56,15 +57,16 @@ struct Closing {
 
 impl<S: Endpoint> SocketState<S> {
     /// A connection that has just been upgraded; `input` came with the handshake.
-    pub(crate) fn new(endpoint: S, input: Vec<u8>, now: u64) -> SocketState<S> {
+    pub(crate) fn new(endpoint: S, input: Vec<u8>, now: u64, options: &NetOptions) -> SocketState<S> {
+        // Small messages make it no larger than one of them beyond `max_unsent_bytes`.
+        let usual = 2 * options.max_unsent_bytes.max(BUFFER_BYTES);
         let decoder = Decoder::new(endpoint.max_message());
         SocketState {
             endpoint,
             decoder,
             input,
             decoded: 0,
-            output: Vec::new(),
-            written: 0,
+            output: Output::new(usual),
             is_open: false,
             closing: None,
             heard: now,
@@ -75,18 +77,18 @@ impl<S: Endpoint> SocketState<S> {
 
     /// The endpoint panicked: tells the client as well as it can. The endpoint is not called again.
     pub(crate) fn fail<A: App<Socket = S>>(&mut self, driver: &mut Driver<'_, A>) {
-        let mut output = std::mem::take(&mut self.output);
-        encode_close(&mut output, Some(CloseCode::Error), "the server failed");
-        driver.write_all(&output[self.written.min(output.len())..], &[]);
+        self.append_control(|output| encode_close(output, Some(CloseCode::Error), "the server failed"));
+        driver.write_all(self.output.unwritten(), &[]);
     }
 
-    fn unwritten(&self) -> usize {
-        self.output.len() - self.written
+    /// Appends a control frame, for which there always is room.
+    fn append_control(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        let _ = self.output.append(MAX_CONTROL_FRAME, |_| true, encode);
     }
 
     fn begin_closing(&mut self, now: u64, timeout: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
         if self.closing.is_none() {
-            encode_close(&mut self.output, code, reason);
+            self.append_control(|output| encode_close(output, code, reason));
             self.closing = Some(Closing { why, due: now + timeout, agreed: false });
         }
     }
@@ -171,7 +173,12 @@ impl<A: App> Session<'_, '_, A> {
             Ok(Step::Idle) if rounds == QUEUE_ROUNDS => Step::Again,
             Ok(step) => step,
             Err(violation) => {
-                let why = Closed::ProtocolError(violation.code);
+                self.state.decoder.abandon();
+                self.driver.link.received.shrink_to(&self.driver.link.poller.front, 0);
+                let why = match violation {
+                    NO_ROOM => Closed::NoRoom,
+                    Violation { code, .. } => Closed::ProtocolError(code),
+                };
                 self.close(self.driver.now(), Some(violation.code), violation.reason, why);
                 // Its bytes can't be told apart any more.
                 if let Some(closing) = &mut self.state.closing {
@@ -190,9 +197,9 @@ impl<A: App> Session<'_, '_, A> {
     fn encode_queue(&mut self) -> bool {
         let limit = self.driver.link.poller.front.options.max_unsent_bytes;
         let mut moved = false;
-        while self.state.closing.is_none() && self.state.unwritten() < limit {
+        while self.state.closing.is_none() && self.state.output.len() < limit {
             let Some(message) = self.driver.link.pop_message() else { break };
-            encode_message(&mut self.state.output, &message);
+            self.encode(&message);
             moved = true;
         }
         moved
@@ -201,38 +208,36 @@ impl<A: App> Session<'_, '_, A> {
     fn encode_outbox(&mut self) {
         while let Some(message) = self.outbox.pop() {
             if self.state.closing.is_none() {
-                encode_message(&mut self.state.output, &message);
+                self.encode(&message);
             }
+        }
+    }
+
+    /// Puts `message` into the output, or closes the connection if there is no room for it.
+    fn encode(&mut self, message: &Message) {
+        let link = self.driver.link;
+        let grant = |excess| link.unsent.grow_to(&link.poller.front, excess);
+        let encode = |output: &mut Vec<u8>| encode_message(output, message);
+        if !self.state.output.append(frame_len(message), grant, encode) {
+            self.close(self.driver.now(), Some(NO_ROOM.code), NO_ROOM.reason, Closed::NoRoom);
         }
     }
 
     /// Writes what it can. `false`: the client is gone.
     fn flush(&mut self) -> bool {
         let state = &mut *self.state;
-        if state.unwritten() == 0 {
+        if state.output.len() == 0 {
             return true;
         }
-        let Ok(written) =
-            self.driver.readiness.write(&self.driver.link.socket, &state.output[state.written..], &[])
-        else {
-            return false;
-        };
-        state.written += written;
-        if state.unwritten() == 0 {
-            state.written = 0;
+        let Ok(written) = self.driver.write(state.output.unwritten(), &[]) else { return false };
+        state.output.advance(written);
+        if state.output.len() == 0 {
             state.pace.reset();
-            state.output.clear();
-            if state.output.capacity() > 4 * BATCH_BYTES {
-                state.output = Vec::new();
-            }
         } else {
             state.pace.note(written, true, self.driver.now());
-            if state.written >= BATCH_BYTES.max(state.unwritten()) {
-                // A client that reads, but never all, must not make the buffer grow by what it has read.
-                state.output.drain(..state.written);
-                state.written = 0;
-            }
         }
+        let link = self.driver.link;
+        link.unsent.shrink_to(&link.poller.front, state.output.excess());
         true
     }
 
@@ -260,7 +265,7 @@ impl<A: App> Session<'_, '_, A> {
             return Some(Step::Leave(Leave::Drop));
         }
         if let Some(closing) = &self.state.closing {
-            let all_written = self.state.unwritten() == 0;
+            let all_written = self.state.output.len() == 0;
             if closing.agreed && all_written || closing.due <= now {
                 return Some(Step::Leave(if all_written { Leave::Close } else { Leave::Drop }));
             }
@@ -273,7 +278,7 @@ impl<A: App> Session<'_, '_, A> {
         }
         if silent >= ping_after && !self.state.pinged {
             self.state.pinged = true;
-            encode_ping(&mut self.state.output);
+            self.state.append_control(encode_ping);
             return Some(Step::Again);
         }
         if self.endpoint_deadline().is_some_and(|deadline| deadline <= now) {
@@ -307,9 +312,9 @@ impl<A: App> Session<'_, '_, A> {
                 if !self.flush() {
                     return Ok(Step::Leave(Leave::Drop));
                 }
-                return Ok(if self.state.unwritten() == 0 { Step::Again } else { Step::Idle });
+                return Ok(if self.state.output.len() == 0 { Step::Again } else { Step::Idle });
             }
-            if self.state.unwritten() >= limit {
+            if self.state.output.len() >= limit {
                 // The client has to read first. When it does there is an edge.
                 return Ok(Step::Idle);
             }
@@ -318,15 +323,22 @@ impl<A: App> Session<'_, '_, A> {
             }
             let mut rest = &self.state.input[self.state.decoded..];
             let before = rest.len();
-            let found = self.state.decoder.decode(&mut rest)?;
+            let link = self.driver.link;
+            let grant = |charge| link.received.grow_to(&link.poller.front, charge);
+            let found = self.state.decoder.decode(&mut rest, grant)?;
             self.state.decoded += before - rest.len();
             match found {
                 Some(incoming) => {
                     handled += 1;
                     self.handle(incoming);
+                    // The message has gone, or lies in the output.
+                    self.driver
+                        .link
+                        .received
+                        .shrink_to(&self.driver.link.poller.front, self.state.decoder.charge());
                     // What works for its answer is worth sending at once; mere echoes go together.
                     let at_once = self.state.endpoint.must_stay(&self.held);
-                    if (at_once || self.state.unwritten() >= BATCH_BYTES) && !self.flush() {
+                    if (at_once || self.state.output.len() >= BATCH_BYTES) && !self.flush() {
                         return Ok(Step::Leave(Leave::Drop));
                     }
                 }
@@ -385,7 +397,7 @@ impl<A: App> Session<'_, '_, A> {
                 self.after_call(flow);
             }
             Incoming::Ping(payload) if self.state.closing.is_none() => {
-                encode_pong(&mut self.state.output, &payload)
+                self.state.append_control(|output| encode_pong(output, &payload));
             }
             Incoming::Close(code) => {
                 let now = self.driver.now();
@@ -419,13 +431,13 @@ impl<A: App> Session<'_, '_, A> {
         }
         let mut interest =
             Flags::READ | Flags::READ_CLOSED | Flags::BROKEN | Flags::QUEUE | Flags::SHUTDOWN | Flags::TIMER;
-        if self.state.unwritten() > 0 {
+        if self.state.output.len() > 0 {
             interest = interest | Flags::WRITE;
         }
-        if self.state.unwritten() >= limit {
+        if self.state.output.len() >= limit {
             interest = interest.without(Flags::READ | Flags::READ_CLOSED | Flags::QUEUE);
         }
-        let must_stay = self.state.unwritten() > 0
+        let must_stay = self.state.output.len() > 0
             || self.state.closing.is_some()
             || !self.state.input.is_empty()
             || self.state.endpoint.must_stay(&self.held);
@@ -436,9 +448,7 @@ impl<A: App> Session<'_, '_, A> {
             self.driver.wait(interest, deadline.min(lingers_until));
         } else {
             self.driver.link.set_deadline(deadline);
-            if self.state.output.capacity() > SMALL_OUTPUT {
-                self.state.output = Vec::new();
-            }
+            self.state.output.free_above(SMALL_OUTPUT);
             return Some(Leave::Park);
         }
         if self.driver.link.state.take(Flags::TIMER) == Flags::NONE {

@@ -135,14 +135,47 @@ fn check_target(method: &Method, target: &str) -> Result<(), Rejection> {
     Err(Rejection::new(400, "the request target must begin with a slash"))
 }
 
-/// RFC 9112, section 3.2: HTTP/1.1 needs exactly one Host.
+/// RFC 9112, section 3.2: HTTP/1.1 needs exactly one Host, and a valid one.
 fn check_host(version: Version, headers: &Headers) -> Result<(), Rejection> {
-    match headers.all("host").count() {
-        1 => Ok(()),
-        0 if version == Version::Http10 => Ok(()),
-        0 => Err(Rejection::new(400, "an HTTP/1.1 request needs a Host header")),
-        _ => Err(Rejection::new(400, "a request has only one Host header")),
+    let mut hosts = headers.all("host");
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host) => Ok(()),
+        (Some(_), None) => {
+            Err(Rejection::new(400, "the Host header must be a host, and a port if there is one"))
+        }
+        (None, _) if version == Version::Http10 => Ok(()),
+        (None, _) => Err(Rejection::new(400, "an HTTP/1.1 request needs a Host header")),
+        (Some(_), Some(_)) => Err(Rejection::new(400, "a request has only one Host header")),
     }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, section 7.2). The host may be empty: that is what a client sends whose target has
+/// none.
+fn is_host(value: &[u8]) -> bool {
+    let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
+    if let Some(literal) = value.strip_prefix(b"[") {
+        // RFC 3986, section 3.2.2: IP-literal.
+        let Some(end) = memchr(b']', literal) else { return false };
+        let (address, after) = (&literal[..end], &literal[end + 1..]);
+        let is_address =
+            std::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+        return is_address && (after.is_empty() || after.strip_prefix(b":").is_some_and(is_port));
+    }
+    let (name, port) = value.split_at(memchr(b':', value).unwrap_or(value.len()));
+    is_reg_name(name) && is_port(port.strip_prefix(b":").unwrap_or_default())
+}
+
+/// RFC 3986, section 3.2.2: an IPv4 address is one as well.
+fn is_reg_name(name: &[u8]) -> bool {
+    let mut rest = name;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match (byte, after) {
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
+            _ if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte) => after,
+            _ => return false,
+        };
+    }
+    true
 }
 
 #[cfg(test)]
@@ -158,6 +191,30 @@ mod tests {
 
     const GOOD: &[u8] =
         b"POST /echo?a=b HTTP/1.1\r\nHost: example.org\r\nContent-Length: 3\r\nX-Empty:\r\n\r\nabc";
+
+    #[test]
+    fn a_host_that_is_none_is_refused() {
+        let request = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        for host in [
+            "",
+            "a",
+            "localhost:9501",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "[2001:db8::7]",
+            "a-b.example:",
+            "x%2Fy",
+            "a_b",
+        ] {
+            assert!(parse_head(request(host).as_bytes(), LIMITS).unwrap().is_some(), "{host:?}");
+        }
+        for host in [
+            "a b", "a/b", "a@b", "http://a", "a:b", "a:80:90", "a:-1", "a?b", "a#b", "a\\b", "[::1", "::1",
+            "[a]", "[::1]80", "[::1]:x", "%2", "%zz", "h\u{e9}",
+        ] {
+            assert_eq!(status(request(host).as_bytes()), 400, "{host:?}");
+        }
+    }
 
     #[test]
     fn a_head_is_read_and_its_length_is_told() {

@@ -182,3 +182,33 @@ fn flags_of(events: epoll::EventFlags) -> Flags {
     }
     flags
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// How many epoll sets of this process watch the file with this inode, whatever number it has there.
+    fn watchers_of(inode: u64) -> usize {
+        let wanted = format!("ino:{inode:x}");
+        let infos = fs::read_dir("/proc/self/fdinfo").unwrap().filter_map(|entry| {
+            // Other tests close theirs meanwhile.
+            fs::read_to_string(entry.ok()?.path()).ok()
+        });
+        infos.filter(|info| info.split_whitespace().any(|word| word == wanted)).count()
+    }
+
+    #[test]
+    fn what_was_waited_on_is_watched_no_more_although_its_original_lives_on() {
+        use std::os::unix::fs::MetadataExt;
+
+        crate::runtime::start(Default::default());
+        let original = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let descriptor = OwnedFd::from(original.try_clone().unwrap());
+        let inode = fs::metadata(format!("/proc/self/fd/{}", original.as_raw_fd())).unwrap().ino();
+        let waitable = Waitable::new(descriptor).unwrap();
+        assert_eq!(watchers_of(inode), 1);
+        drop(waitable);
+        assert_eq!(watchers_of(inode), 0);
+    }
+}

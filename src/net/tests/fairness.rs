@@ -2,6 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
+use tungstenite::Message as Client;
+
 use super::*;
 
 const UPGRADE: &str = "Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -61,4 +63,16 @@ fn a_body_in_tiny_chunks_leaves_the_worker_to_others() {
         b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
         chunk.as_bytes(),
     );
+}
+
+#[test]
+fn messages_that_take_long_leave_the_worker_to_others_after_their_time_not_after_their_number() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/toil");
+    // All of them come with one read, and are far from a turn's bytes and from its number of frames.
+    for _ in 0..40 {
+        socket.write(Client::text("x")).unwrap();
+    }
+    socket.flush().unwrap();
+    assert_eq!(socket.read().unwrap(), Client::text("1"));
 }

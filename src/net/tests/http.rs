@@ -2,12 +2,6 @@
 
 use super::*;
 
-fn one_answer(server: &Server, request: impl AsRef<[u8]>) -> (Answer, Client) {
-    let mut client = server.connect();
-    client.send(request);
-    (client.answer(), client)
-}
-
 #[test]
 fn a_connection_serves_one_request_after_the_other() {
     let server = Server::start(NetOptions::default());
@@ -80,6 +74,7 @@ fn every_refusal_has_its_status_and_ends_the_connection() {
     for (request, status) in [
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
@@ -97,7 +92,7 @@ fn every_refusal_has_its_status_and_ends_the_connection() {
         assert_eq!(answer.headers["connection"], "close", "{request}");
         assert!(client.is_closed(), "{request}");
     }
-    assert_eq!(server.front.status().rejected_requests, 13);
+    assert_eq!(server.front.status().rejected_requests, 14);
 }
 
 #[test]
@@ -235,76 +230,6 @@ fn a_request_whose_client_resets_the_connection_is_cancelled() {
     drop(client);
     assert_eq!(server.next_event(), Event::RequestDropped);
     server.wait_until("the end", |status| status.connections == 0);
-}
-
-#[test]
-fn a_body_that_does_not_fit_beside_the_others_gets_503_until_there_is_room() {
-    let server = Server::start(NetOptions::default().max_buffered_bodies(1_000));
-    let mut first = server.connect();
-    first.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n");
-    server.wait_until("the reservation", |status| status.buffered_bodies == 900);
-    let too_much = format!("65\r\n{}\r\n0\r\n\r\n", "x".repeat(101));
-    let chunked = format!("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{too_much}");
-    for request in [
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\nExpect: 100-continue\r\n\r\n",
-        &*chunked,
-    ] {
-        let (answer, mut client) = one_answer(&server, request);
-        assert_eq!((answer.status, answer.headers["retry-after"].as_str()), (503, "1"), "{request}");
-        assert!(client.is_closed());
-    }
-    assert_eq!(server.front.status().buffered_bodies, 900);
-    let (answer, _) = one_answer(&server, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
-    assert_eq!(answer.body, b"abc", "it fits");
-    first.send([b'y'; 900]);
-    assert_eq!(first.answer().body, [b'y'; 900]);
-    server.wait_until("the release", |status| status.buffered_bodies == 0);
-    assert_eq!(one_answer(&server, chunked).0.body, [b'x'; 101]);
-}
-
-#[test]
-fn the_room_of_a_body_is_given_back_however_its_request_ends() {
-    let options = NetOptions::default()
-        .head_timeout(Duration::from_secs(1))
-        .min_body_rate(1_000_000)
-        // A connection that has been answered stays driven: it is not its end that gives the room back.
-        .linger(Duration::from_secs(3_600))
-        .close_timeout(Duration::from_secs(3_600))
-        .max_buffered_bodies(1 << 20);
-    let server = Server::start(options);
-    let post = |path: &str, framing: &str, body: &str| {
-        let mut client = server.connect();
-        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}"));
-        client
-    };
-    let (known, chunked) = ("Content-Length: 5", "Transfer-Encoding: chunked");
-    let whole = "5\r\nhello\r\n0\r\n\r\n";
-    for (path, framing, body, status) in [
-        ("/echo", known, "hello", 200),
-        ("/echo", chunked, whole, 200),
-        ("/panic", known, "hello", 500),
-        ("/hang", known, "hello", 504),
-        ("/hang", chunked, whole, 504),
-        ("/echo", known, "he", 408),
-        ("/echo", chunked, "5\r\nhe", 408),
-        ("/echo", chunked, "5\r\nhello\r\nnonsense", 400),
-        ("/small", chunked, "5\r\nhello\r\n6\r\n", 413),
-    ] {
-        let mut client = post(path, framing, body);
-        assert_eq!(client.answer().status, status, "{path} {framing} {body:?}");
-        server.wait_until("the release", |status| status.buffered_bodies == 0);
-    }
-    // The client goes: in the middle of the body, and while it is to be answered.
-    for (path, framing, body) in
-        [("/echo", known, "he"), ("/echo", chunked, "5\r\nhe"), ("/sleep?ms=60000", known, "hello")]
-    {
-        let client = post(path, framing, body);
-        server.wait_until("the reservation", |status| status.buffered_bodies > 0);
-        rustix::net::sockopt::set_socket_linger(&client.stream, Some(Duration::ZERO)).unwrap();
-        drop(client);
-        server.wait_until("the release", |status| status.buffered_bodies == 0);
-    }
 }
 
 /// Run by the next test, in a process of its own: some overflows end the process.

@@ -198,8 +198,8 @@ fn a_half_sent_body_does_not_outlive_a_shutdowns_deadline() {
     assert_eq!(server.front.connections(), 0);
 }
 
-/// Fronts come and go, and what their pollers waited on goes with them: an event for one that has gone would
-/// reach freed memory.
+/// That what their pollers waited on goes with them, `Waitable`'s own test shows: an event for one that has gone would
+/// reach freed memory, which need not be noticed here.
 #[test]
 fn fronts_come_and_go_while_others_serve() {
     let staying = Server::start(NetOptions::default());

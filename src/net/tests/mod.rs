@@ -3,6 +3,7 @@
 mod fairness;
 mod http;
 mod lifecycle;
+mod memory;
 mod socket;
 
 use std::collections::HashMap;
@@ -98,6 +99,7 @@ impl App for TestApp {
             "/hold" => Kind::Hold,
             "/deadline" => Kind::Deadline(Some(Instant::now() + Duration::from_millis(300))),
             "/flood" => Kind::Flood,
+            "/toil" => Kind::Toil(Arc::default()),
             "/panic" => panic!("a test's own panic"),
             _ => return Err(Response::text(404, "no WebSocket here\n")),
         };
@@ -123,6 +125,9 @@ enum Kind {
     Deadline(Option<Instant>),
     /// Answers every message with a megabyte.
     Flood,
+    /// Takes two milliseconds for every message. At the first of them it starts a coroutine, which sends how many there
+    /// had been when its turn came.
+    Toil(Arc<AtomicU64>),
 }
 
 /// Not `Send`, like a lease.
@@ -158,10 +163,13 @@ impl Endpoint for TestSocket {
                 held.0 = Some(std::rc::Rc::new(Guarded(self.told.events.clone())));
             }
             (Kind::Hold, Message::Text(text)) if &**text == "let go" => held.0 = None,
+            (_, Message::Text(text)) if text.starts_with("overflow") => out.text(overflow(0).to_string()),
             (Kind::Flood, _) => return self.flood(out),
+            (Kind::Toil(done), _) => return toil(done, out),
             _ => {}
         }
         out.send(message);
+        self.told.finished.fetch_add(1, Ordering::SeqCst);
         Flow::Continue
     }
 
@@ -195,6 +203,20 @@ impl TestSocket {
         out.binary(vec![0; 1 << 20]);
         Flow::Continue
     }
+}
+
+fn toil(done: &Arc<AtomicU64>, out: &Outbox) -> Flow {
+    let until = Instant::now() + Duration::from_millis(2);
+    if done.fetch_add(1, Ordering::SeqCst) == 0 {
+        let (done, handle) = (Arc::clone(done), out.handle().unwrap().clone());
+        crate::runtime::spawn_here(move || {
+            handle.send(Message::text(done.load(Ordering::SeqCst).to_string())).unwrap()
+        });
+    }
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    Flow::Continue
 }
 
 /// A front on a port of its own, shut down when it goes.
@@ -264,6 +286,12 @@ impl Drop for Server {
     }
 }
 
+fn one_answer(server: &Server, request: impl AsRef<[u8]>) -> (Answer, Client) {
+    let mut client = server.connect();
+    client.send(request);
+    (client.answer(), client)
+}
+
 /// One watchdog for all tests: it is a thread.
 fn watchdog() -> Watchdog {
     static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
@@ -282,6 +310,17 @@ struct Answer {
     status: u16,
     headers: HashMap<String, String>,
     body: Vec<u8>,
+}
+
+/// Reads until the server's close frame, and tells its code.
+fn close_code(socket: &mut WebSocket<TcpStream>) -> Option<CloseCode> {
+    loop {
+        match socket.read() {
+            Ok(tungstenite::Message::Close(close)) => return close.map(|close| close.code),
+            Ok(_) => {}
+            Err(error) => panic!("no close frame: {error}"),
+        }
+    }
 }
 
 impl Client {

@@ -8,17 +8,6 @@ use super::*;
 
 type Socket = WebSocket<TcpStream>;
 
-/// Reads until the server's close frame, and tells its code.
-fn close_code(socket: &mut Socket) -> Option<CloseCode> {
-    loop {
-        match socket.read() {
-            Ok(Client::Close(close)) => return close.map(|close| close.code),
-            Ok(_) => {}
-            Err(error) => panic!("no close frame: {error}"),
-        }
-    }
-}
-
 fn echo(socket: &mut Socket, text: &str) {
     socket.send(Client::text(text)).unwrap();
     loop {
@@ -404,4 +393,43 @@ fn a_client_that_resets_the_connection_is_noticed_while_it_is_parked() {
     drop(socket);
     assert_eq!(server.next_event(), Event::Closed(Closed::Gone));
     server.wait_until("the end", |status| status.connections == 0);
+}
+
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Run by the next test, in a process of its own: some overflows end the process, and other tests' descriptors would be
+/// counted as well.
+#[test]
+#[ignore = "run by an_overflowing_endpoint_costs_its_own_connection_and_nothing_else"]
+fn overflow_in_this_process() {
+    let server = Server::start(NetOptions::default());
+    let mut bystander = server.socket("/echo");
+    echo(&mut bystander, "before");
+    // Large enough that it takes room of what all share.
+    let request = format!("overflow{}", "x".repeat(20_000));
+    let before = open_descriptors();
+    for _ in 0..100 {
+        let mut socket = server.socket("/echo");
+        socket.send(Client::text(request.as_str())).unwrap();
+        while socket.read().is_ok() {}
+        drop(socket);
+        server.wait_until("the end", |status| {
+            (status.connections, status.driven <= 1, status.buffered_bytes) == (1, true, 0)
+        });
+        assert_eq!(open_descriptors(), before);
+        echo(&mut bystander, "still here");
+    }
+    println!("survived");
+}
+
+#[test]
+fn an_overflowing_endpoint_costs_its_own_connection_and_nothing_else() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["net::tests::socket::overflow_in_this_process", "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("survived"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -6,14 +6,15 @@ use bytes::Bytes;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 use tungstenite::protocol::frame::FrameHeader;
 
+use crate::net::buffers::BUFFER_BYTES;
 use crate::net::endpoint::{Message, Utf8Bytes};
 
 /// The longest frame header: two bytes, eight of length, four of mask.
 const MAX_HEADER: usize = 14;
 /// The longest payload of a control frame.
 const MAX_CONTROL: usize = 125;
-/// A message's buffer starts with at most so much room, whatever length its header claims.
-const FIRST_RESERVE: usize = 64 * 1024;
+/// A message's buffer of at most this size is not asked for: whoever sends small messages is never refused.
+const SMALL_BYTES: usize = BUFFER_BYTES;
 
 /// Something whole that the client sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(crate) enum Incoming {
     Close(Option<CloseCode>),
 }
 
-/// What the client did wrong, as the code to close with and the reason that it is told.
+/// Why a client's message is not taken, as the code to close with and the reason that it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) code: CloseCode,
@@ -43,6 +44,11 @@ const fn protocol(reason: &'static str) -> Violation {
 
 const NOT_UTF8: Violation = Violation { code: CloseCode::Invalid, reason: "a text is not UTF-8" };
 const TOO_BIG: Violation = Violation { code: CloseCode::Size, reason: "the message is too big" };
+/// It is not the client's fault.
+pub(crate) const NO_ROOM: Violation = Violation {
+    code: CloseCode::Again,
+    reason: "the server has no room for the message now, try again later",
+};
 
 /// Assembles messages from frames, in pieces of any size.
 ///
@@ -91,13 +97,28 @@ impl Decoder {
     }
 
     /// Decodes at most one frame from the start of `input`, moving it past what was used: the frame's end, or `None`
-    /// when all of `input` was used and more is needed.
-    pub(crate) fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {
+    /// when all of `input` was used and more is needed. `grant` is told what [`Decoder::charge`] would become before a
+    /// message's buffer grows, and may forbid it.
+    pub(crate) fn decode(
+        &mut self,
+        input: &mut &[u8],
+        grant: impl FnOnce(usize) -> bool,
+    ) -> Result<Option<Incoming>, Violation> {
         if self.frame.is_none() {
             let Some((header, length)) = self.take_header(input)? else { return Ok(None) };
             self.begin_frame(header, length)?;
         }
-        self.take_payload(input)
+        self.take_payload(input, grant)
+    }
+
+    /// Bytes that the message under way takes, if it is not a small one.
+    pub(crate) fn charge(&self) -> usize {
+        self.message.as_ref().map_or(0, |message| charge_of(message.payload.capacity()))
+    }
+
+    /// Frees the message under way. It must not be fed again.
+    pub(crate) fn abandon(&mut self) {
+        self.message = None;
     }
 
     fn take_header(&mut self, input: &mut &[u8]) -> Result<Option<(FrameHeader, u64)>, Violation> {
@@ -155,15 +176,10 @@ impl Decoder {
                 if length > self.max_message.saturating_sub(so_far) as u64 {
                     return Err(TOO_BIG);
                 }
-                let message = self.message.get_or_insert_with(|| Assembly {
+                self.message.get_or_insert_with(|| Assembly {
                     is_text: data == Data::Text,
                     payload: Vec::new(),
                     valid: 0,
-                });
-                message.payload.reserve(if header.is_final && so_far == 0 {
-                    (length as usize).min(FIRST_RESERVE)
-                } else {
-                    0
                 });
             }
         }
@@ -172,13 +188,22 @@ impl Decoder {
         Ok(())
     }
 
-    fn take_payload(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {
+    fn take_payload(
+        &mut self,
+        input: &mut &[u8],
+        grant: impl FnOnce(usize) -> bool,
+    ) -> Result<Option<Incoming>, Violation> {
         let Some(frame) = &mut self.frame else { return Ok(None) };
-        let length = usize::try_from(frame.remaining).unwrap_or(usize::MAX).min(input.len());
+        let remaining = usize::try_from(frame.remaining).unwrap_or(usize::MAX);
+        let length = remaining.min(input.len());
         let (piece, rest) = input.split_at(length);
         *input = rest;
-        frame.remaining -= length as u64;
         let is_control = matches!(frame.opcode, OpCode::Control(_));
+        if let Some(message) = self.message.as_mut().filter(|_| !is_control) {
+            let most = if frame.is_final { message.payload.len() + remaining } else { self.max_message };
+            message.make_room(length, most, grant)?;
+        }
+        frame.remaining -= length as u64;
         let target = match &mut self.message {
             Some(message) if !is_control => &mut message.payload,
             _ => &mut self.control,
@@ -232,7 +257,36 @@ impl Decoder {
     }
 }
 
+fn charge_of(capacity: usize) -> usize {
+    if capacity > SMALL_BYTES {
+        capacity
+    } else {
+        0
+    }
+}
+
 impl Assembly {
+    /// Sees that `more` bytes of a message that will have `most` can be appended. In steps that double: memory follows
+    /// what has come, not what was announced.
+    fn make_room(
+        &mut self,
+        more: usize,
+        most: usize,
+        grant: impl FnOnce(usize) -> bool,
+    ) -> Result<(), Violation> {
+        let (needed, capacity) = (self.payload.len() + more, self.payload.capacity());
+        if needed <= capacity {
+            return Ok(());
+        }
+        let roomy = if needed <= SMALL_BYTES { (2 * capacity).min(SMALL_BYTES) } else { 2 * capacity };
+        let capacity = needed.max(roomy.min(most));
+        if !grant(charge_of(capacity)) {
+            return Err(NO_ROOM);
+        }
+        self.payload.reserve_exact(capacity - self.payload.len());
+        Ok(())
+    }
+
     fn check_prefix(&mut self) -> Result<(), Violation> {
         if !self.is_text {
             return Ok(());
@@ -313,7 +367,7 @@ mod tests {
         let mut found = Vec::new();
         for piece in pieces {
             let mut input = *piece;
-            while let Some(incoming) = decoder.decode(&mut input)? {
+            while let Some(incoming) = decoder.decode(&mut input, |_| true)? {
                 if incoming != Incoming::Fragment {
                     found.push(incoming);
                 }
@@ -361,10 +415,10 @@ mod tests {
         let (mut decoder, mut input) = (Decoder::new(100), &wire[..]);
         for _ in 0..=1_000 {
             let before = input.len();
-            assert_eq!(decoder.decode(&mut input), Ok(Some(Incoming::Fragment)));
+            assert_eq!(decoder.decode(&mut input, |_| true), Ok(Some(Incoming::Fragment)));
             assert_eq!(before - input.len(), 6);
         }
-        assert_eq!(decoder.decode(&mut input), Ok(None));
+        assert_eq!(decoder.decode(&mut input, |_| true), Ok(None));
     }
 
     fn violation(wire: &[u8]) -> CloseCode {
@@ -409,8 +463,54 @@ mod tests {
         assert_eq!(violation(&header[..14]), CloseCode::Size);
         let mut decoder = Decoder::new(usize::MAX);
         let mut claimed: &[u8] = &[0x82, 0xFF, 0x0F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4];
-        assert_eq!(decoder.decode(&mut claimed), Ok(None));
-        assert!(decoder.message.unwrap().payload.capacity() <= FIRST_RESERVE);
+        assert_eq!(decoder.decode(&mut claimed, |_| true), Ok(None));
+        assert!(decoder.message.unwrap().payload.capacity() <= SMALL_BYTES);
+    }
+
+    #[test]
+    fn room_is_asked_for_as_a_message_grows_and_not_for_a_small_one() {
+        let wire = frame(2, true, &vec![7; 1 << 20]);
+        let (mut decoder, mut came, mut granted, mut steps) = (Decoder::new(1 << 20), 0, 0, 0);
+        for mut piece in wire.chunks(BUFFER_BYTES) {
+            came += piece.len();
+            let grant = |charge| {
+                assert!((charge > granted || charge == 0) && charge <= 2 * came);
+                granted = charge;
+                steps += 1;
+                true
+            };
+            if decoder.decode(&mut piece, grant).unwrap().is_none() {
+                assert!(decoder.charge() == granted);
+            }
+        }
+        assert_eq!(granted, 1 << 20);
+        assert!(steps < 10, "{steps}");
+        assert_eq!(decoder.charge(), 0, "the message is not the decoder's any more");
+
+        // In many fragments or one: what fits a read buffer is free.
+        let part = vec![7; BUFFER_BYTES / 4];
+        let parts =
+            [frame(2, false, &part), frame(0, false, &part), frame(0, false, &part), frame(0, true, &part)];
+        for wire in [parts.concat(), frame(2, true, &part.repeat(4))] {
+            let (mut decoder, mut input) = (Decoder::new(1 << 20), &wire[..]);
+            loop {
+                let found = decoder.decode(&mut input, |charge| charge == 0).unwrap();
+                if let Some(Incoming::Message(message)) = found {
+                    break assert_eq!(message.len(), BUFFER_BYTES);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_gets_no_room_is_refused_for_now() {
+        let wire = frame(2, true, &vec![7; 40_000]);
+        let mut decoder = Decoder::new(1 << 20);
+        assert_eq!(decoder.decode(&mut &wire[..16_000], |charge| charge == 0), Ok(None));
+        let refused = decoder.decode(&mut &wire[16_000..], |charge| charge == 0);
+        assert_eq!(refused.unwrap_err().code, CloseCode::Again);
+        decoder.abandon();
+        assert_eq!(decoder.charge(), 0);
     }
 
     proptest! {
@@ -439,7 +539,7 @@ mod tests {
             for piece in &pieces {
                 let mut input = &piece[..];
                 loop {
-                    match decoder.decode(&mut input) {
+                    match decoder.decode(&mut input, |_| true) {
                         Ok(Some(Incoming::Message(message))) => prop_assert!(message.len() <= 64),
                         Ok(Some(_)) => {}
                         Ok(None) => break,

@@ -17,6 +17,15 @@ pub(crate) fn encode_message(out: &mut Vec<u8>, message: &Message) {
     encode_frame(out, OpCode::Data(data), message.as_bytes());
 }
 
+/// The length of the frame that [`encode_message`] appends.
+pub(crate) fn frame_len(message: &Message) -> usize {
+    let length = message.len();
+    FrameHeader::default().len(length as u64) + length
+}
+
+/// The longest frame of a ping, a pong or a close.
+pub(crate) const MAX_CONTROL_FRAME: usize = 2 + 125;
+
 /// Appends a ping without payload.
 pub(crate) fn encode_ping(out: &mut Vec<u8>) {
     encode_frame(out, OpCode::Control(Control::Ping), &[]);
@@ -69,6 +78,10 @@ mod tests {
         encode_ping(&mut wire);
         encode_pong(&mut wire, b"p");
         let found = read_back(wire, 8);
+        let frame = Message::binary(vec![7; 126]);
+        let mut alone = Vec::new();
+        encode_message(&mut alone, &frame);
+        assert_eq!(alone.len(), frame_len(&frame));
         let sizes: Vec<usize> = found.iter().map(tungstenite::Message::len).collect();
         assert_eq!(sizes, [0, 125, 126, 65_535, 65_536, 3, 0, 1]);
         assert!(found[5].is_text() && found[6].is_ping() && found[7].is_pong());

@@ -10,6 +10,8 @@ mod decode;
 mod encode;
 mod handshake;
 
-pub(crate) use decode::{Decoder, Incoming, Violation};
-pub(crate) use encode::{encode_close, encode_message, encode_ping, encode_pong};
+pub(crate) use decode::{Decoder, Incoming, Violation, NO_ROOM};
+pub(crate) use encode::{
+    encode_close, encode_message, encode_ping, encode_pong, frame_len, MAX_CONTROL_FRAME,
+};
 pub(crate) use handshake::{accept_upgrade, wants_upgrade};

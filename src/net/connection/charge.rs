@@ -1,0 +1,41 @@
+//! What a connection holds of the memory that all of a listener's connections share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::poller::FrontShared;
+
+/// Bytes that are taken of [`NetOptions::max_buffered_bytes`](crate::net::NetOptions::max_buffered_bytes) for one
+/// purpose of one connection.
+///
+/// It lies in the connection's link and not on its driver's stack, so that the bytes are given back also when that
+/// overflows. Only one at a time changes it: the driver, or who ends the connection after it.
+#[derive(Debug, Default)]
+pub(crate) struct Charge(AtomicU64);
+
+impl Charge {
+    /// Makes it at least `bytes`. `false`: that much more does not fit beside what the others have taken.
+    #[must_use]
+    pub(crate) fn grow_to<A>(&self, front: &FrontShared<A>, bytes: usize) -> bool {
+        let more = (bytes as u64).saturating_sub(self.0.load(Ordering::Relaxed));
+        if more == 0 {
+            return true;
+        }
+        let limit = front.options.max_buffered_bytes;
+        let sum = |taken: u64| taken.checked_add(more).filter(|&sum| sum <= limit);
+        let fits =
+            front.counters.buffered_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok();
+        if fits {
+            self.0.fetch_add(more, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// Makes it at most `bytes`.
+    pub(crate) fn shrink_to<A>(&self, front: &FrontShared<A>, bytes: usize) {
+        let less = self.0.load(Ordering::Relaxed).saturating_sub(bytes as u64);
+        if less > 0 {
+            self.0.fetch_sub(less, Ordering::Relaxed);
+            front.counters.buffered_bytes.fetch_sub(less, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The memory that all connections' requests and messages share.
+
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::Frame;
+use tungstenite::Message as Client;
+
+use super::*;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+#[test]
+fn a_body_that_does_not_fit_beside_the_others_gets_503_until_there_is_room() {
+    let server = Server::start(NetOptions::default().max_buffered_bytes(1_000));
+    let mut first = server.connect();
+    first.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n");
+    server.wait_until("the reservation", |status| status.buffered_bytes == 900);
+    let too_much = format!("65\r\n{}\r\n0\r\n\r\n", "x".repeat(101));
+    let chunked = format!("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{too_much}");
+    for request in [
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\nExpect: 100-continue\r\n\r\n",
+        &*chunked,
+    ] {
+        let (answer, mut client) = one_answer(&server, request);
+        assert_eq!((answer.status, answer.headers["retry-after"].as_str()), (503, "1"), "{request}");
+        assert!(client.is_closed());
+    }
+    assert_eq!(server.front.status().buffered_bytes, 900);
+    let (answer, _) = one_answer(&server, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(answer.body, b"abc", "it fits");
+    first.send([b'y'; 900]);
+    assert_eq!(first.answer().body, [b'y'; 900]);
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+    assert_eq!(one_answer(&server, chunked).0.body, [b'x'; 101]);
+}
+
+#[test]
+fn the_room_of_a_body_is_given_back_however_its_request_ends() {
+    let options = NetOptions::default()
+        .head_timeout(Duration::from_secs(1))
+        .min_body_rate(1_000_000)
+        // A connection that has been answered stays driven: it is not its end that gives the room back.
+        .linger(Duration::from_secs(3_600))
+        .close_timeout(Duration::from_secs(3_600))
+        .max_buffered_bytes(1 << 20);
+    let server = Server::start(options);
+    let post = |path: &str, framing: &str, body: &str| {
+        let mut client = server.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}"));
+        client
+    };
+    let (known, chunked) = ("Content-Length: 5", "Transfer-Encoding: chunked");
+    let whole = "5\r\nhello\r\n0\r\n\r\n";
+    for (path, framing, body, status) in [
+        ("/echo", known, "hello", 200),
+        ("/echo", chunked, whole, 200),
+        ("/panic", known, "hello", 500),
+        ("/hang", known, "hello", 504),
+        ("/hang", chunked, whole, 504),
+        ("/echo", known, "he", 408),
+        ("/echo", chunked, "5\r\nhe", 408),
+        ("/echo", chunked, "5\r\nhello\r\nnonsense", 400),
+        ("/small", chunked, "5\r\nhello\r\n6\r\n", 413),
+    ] {
+        let mut client = post(path, framing, body);
+        assert_eq!(client.answer().status, status, "{path} {framing} {body:?}");
+        server.wait_until("the release", |status| status.buffered_bytes == 0);
+    }
+    // The client goes: in the middle of the body, and while it is to be answered.
+    for (path, framing, body) in
+        [("/echo", known, "he"), ("/echo", chunked, "5\r\nhe"), ("/sleep?ms=60000", known, "hello")]
+    {
+        let client = post(path, framing, body);
+        server.wait_until("the reservation", |status| status.buffered_bytes > 0);
+        rustix::net::sockopt::set_socket_linger(&client.stream, Some(Duration::ZERO)).unwrap();
+        drop(client);
+        server.wait_until("the release", |status| status.buffered_bytes == 0);
+    }
+}
+
+#[test]
+fn clients_that_announce_much_and_send_little_leave_the_room_to_others() {
+    const ANNOUNCED: usize = 256 * KIB;
+    let server = Server::start(NetOptions::default().max_buffered_bytes(16 * ANNOUNCED as u64));
+    let post = |sent: usize| {
+        let mut client = server.connect();
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {ANNOUNCED}\r\n\r\n"));
+        client.send(vec![b'x'; sent]);
+        client
+    };
+    // Together they announce as much as there is room for.
+    let mut slow: Vec<_> = (0..16).map(|_| post(1)).collect();
+    server.wait_until("the requests", |status| status.requests == 16);
+    assert_eq!(post(ANNOUNCED).answer().status, 200);
+    for client in &mut slow {
+        client.send(vec![b'x'; ANNOUNCED - 1]);
+        assert_eq!(client.answer().status, 200);
+    }
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+}
+
+/// Sends the first `length` bytes of a binary message, without an end.
+fn begin_message(server: &Server, length: usize) -> WebSocket<TcpStream> {
+    let mut socket = server.socket("/echo");
+    socket.send(Client::Frame(Frame::message(vec![7; length], OpCode::Data(Data::Binary), false))).unwrap();
+    socket
+}
+
+#[test]
+fn a_message_that_does_not_fit_beside_the_others_closes_with_1013_and_small_ones_always_fit() {
+    let options = NetOptions::default().linger(Duration::ZERO).max_buffered_bytes(2 * MIB as u64);
+    let server = Server::start(options);
+    let first = begin_message(&server, 600 * KIB);
+    // Also while it is parked: a slow client holds no coroutine, but memory.
+    server
+        .wait_until("the message", |status| status.buffered_bytes >= 600 * KIB as u64 && status.driven == 0);
+    let mut second = server.socket("/echo");
+    second.send(Client::binary(vec![7; 1_500 * KIB])).unwrap();
+    assert_eq!(close_code(&mut second), Some(CloseCode::Again));
+    assert_eq!(server.next_event(), Event::Closed(Closed::NoRoom));
+    drop(second);
+
+    let mut small = server.socket("/echo");
+    for size in [0, 100, 16 * KIB] {
+        let message = Client::binary(vec![7; size]);
+        small.send(message.clone()).unwrap();
+        assert!(small.read().unwrap() == message, "{size} bytes");
+    }
+    drop(first);
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+    let large = Client::binary(vec![7; 400 * KIB]);
+    small.send(large.clone()).unwrap();
+    assert!(small.read().unwrap() == large);
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+}
+
+#[test]
+fn small_messages_pass_without_any_room_whether_their_client_reads_or_not() {
+    let server = Server::start(NetOptions::default().max_buffered_bytes(0));
+    let mut socket = server.socket("/echo");
+    rustix::net::sockopt::set_socket_recv_buffer_size(socket.get_ref(), 64 * KIB).unwrap();
+    let mut sender = WebSocket::from_raw_socket(
+        socket.get_ref().try_clone().unwrap(),
+        tungstenite::protocol::Role::Client,
+        None,
+    );
+    const MESSAGES: u64 = 1_000;
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let sending = std::thread::spawn(move || {
+        for _ in 0..MESSAGES {
+            sender.send(Client::binary(vec![7; 16 * KIB])).unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    // More than the kernel's buffers take: until the server has stopped reading, and the client can't send any more.
+    let mut before = u64::MAX;
+    while sent.load(Ordering::Relaxed) != before {
+        before = sent.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(before < MESSAGES, "all of it was taken");
+    for _ in 0..MESSAGES {
+        assert_eq!(socket.read().unwrap().len(), 16 * KIB);
+    }
+    sending.join().unwrap();
+    assert_eq!(server.front.status().buffered_bytes, 0);
+}
+
+#[test]
+fn what_a_client_does_not_read_takes_room_until_it_does() {
+    const LARGE: usize = 16 * MIB;
+    let server = Server::start(NetOptions::default().max_buffered_bytes(34 * MIB as u64));
+    let mut unread = server.socket("/echo");
+    rustix::net::sockopt::set_socket_recv_buffer_size(unread.get_ref(), 64 * KIB).unwrap();
+    unread.send(Client::binary(vec![7; LARGE])).unwrap();
+    // Its own copy has gone, the answer's has not.
+    server.wait_until("the answer", |status| {
+        server.told.finished.load(Ordering::SeqCst) == 1 && status.buffered_bytes as usize <= LARGE + KIB
+    });
+    let mut other = server.socket("/echo");
+    let mut sender = other.get_ref().try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        let header = [&[0x82, 0xFF][..], &(LARGE as u64).to_be_bytes(), &[0; 4]].concat();
+        let _ = sender.write_all(&header).and_then(|()| sender.write_all(&vec![7; LARGE]));
+    });
+    assert_eq!(close_code(&mut other), Some(CloseCode::Again));
+    sending.join().unwrap();
+    drop(other);
+    assert_eq!(unread.read().unwrap().len(), LARGE);
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+    let mut later = server.socket("/echo");
+    later.send(Client::binary(vec![7; LARGE])).unwrap();
+    assert_eq!(later.read().unwrap().len(), LARGE);
+}
