@@ -8,9 +8,8 @@ mod common;
 mod counting;
 
 use common::{settings, PACKETS};
-use sandbox::{AudioSandbox, Packets, SampleRate, Scratch, Settings, SettingsUpdate};
 use counting::allocations_in;
-use sandbox::{AudioSandbox, SampleRate, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Packets, SampleRate, Scratch, Settings, SettingsUpdate};
 
 #[test]
 fn nothing_allocates_once_warm_neither_packets_nor_resets_nor_changes_of_settings() {

@@ -6,12 +6,11 @@
 //! the documentation all read that one table.
 
 mod denoise;
-
-pub use denoise::{Denoise, DenoiseParameters};
 mod spatial;
 
 use std::ops::RangeInclusive;
 
+pub use denoise::{Denoise, DenoiseParameters};
 pub use spatial::{Spatial, SpatialParameters};
 
 /// What a stage is told of the stream it works on.
