@@ -15,7 +15,7 @@
 //! * **A length of 0 announces a packet that was lost on its way.** The receiver fills its place: from the next entry, if
 //!   that carries in-band FEC, else by concealment. Several in a row are several lost packets.
 //! * Whether messages are framed is agreed on beforehand; nothing in the bytes tells.
-//! * A message is taken as a whole or refused as a whole: [`Packets::parse`] looks at all lengths before the first packet
+//! * A message is taken as a whole or refused as a whole: [`Entries::parse`] looks at all lengths before the first packet
 //!   is touched. A message of no entries is whole, and holds nothing.
 //!
 //! Sixteen bits hold every Opus packet but those padded out beyond all use: 48 frames of at most 1,275 bytes (RFC 6716,
@@ -38,9 +38,9 @@ const LENGTH_BYTES: usize = 2;
 
 /// One entry of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packet<'a> {
+pub enum Entry<'a> {
     /// A packet, of at least 1 byte.
-    Present(&'a [u8]),
+    Packet(&'a [u8]),
     /// The packet that belongs here was lost.
     Missing,
 }
@@ -82,17 +82,17 @@ pub enum FramingError {
 
 /// The packets of a message that was found whole.
 #[derive(Debug, Clone)]
-pub struct Packets<'a> {
+pub struct Entries<'a> {
     rest: &'a [u8],
     left: usize,
 }
 
-impl<'a> Packets<'a> {
+impl<'a> Entries<'a> {
     /// Checks all of a message's lengths.
     ///
     /// # Errors
     /// If it ends too early or has more than [`MAX_PACKETS`] entries.
-    pub fn parse(message: &'a [u8]) -> Result<Packets<'a>, FramingError> {
+    pub fn parse(message: &'a [u8]) -> Result<Entries<'a>, FramingError> {
         let (mut rest, mut left) = (message, 0);
         while !rest.is_empty() {
             let offset = message.len() - rest.len();
@@ -104,19 +104,19 @@ impl<'a> Packets<'a> {
                 after.get(length..).ok_or(FramingError::PacketCut { offset, length, left: after.len() })?;
             left += 1;
         }
-        Ok(Packets { rest: message, left })
+        Ok(Entries { rest: message, left })
     }
 }
 
-impl<'a> Iterator for Packets<'a> {
-    type Item = Packet<'a>;
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
 
-    fn next(&mut self) -> Option<Packet<'a>> {
+    fn next(&mut self) -> Option<Entry<'a>> {
         let (length, after) = length(self.rest)?;
         let (packet, rest) = after.split_at_checked(length)?;
         self.rest = rest;
         self.left -= 1;
-        Some(if packet.is_empty() { Packet::Missing } else { Packet::Present(packet) })
+        Some(if packet.is_empty() { Entry::Missing } else { Entry::Packet(packet) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -124,10 +124,10 @@ impl<'a> Iterator for Packets<'a> {
     }
 }
 
-impl ExactSizeIterator for Packets<'_> {}
-impl FusedIterator for Packets<'_> {}
+impl ExactSizeIterator for Entries<'_> {}
+impl FusedIterator for Entries<'_> {}
 
-/// Writes a message. What it wrote is always a message that [`Packets::parse`] takes.
+/// Writes a message. What it wrote is always a message that [`Entries::parse`] takes.
 #[derive(Debug)]
 pub struct MessageWriter<'a> {
     message: &'a mut Vec<u8>,
@@ -146,13 +146,13 @@ impl<'a> MessageWriter<'a> {
     /// # Errors
     /// If the packet is empty, which would announce it as missing, or longer than [`MAX_PACKET_BYTES`]; or if
     /// [`MAX_PACKETS`] are written. Then the message is as it was.
-    pub fn push(&mut self, packet: Packet<'_>) -> Result<(), FramingError> {
+    pub fn push(&mut self, entry: Entry<'_>) -> Result<(), FramingError> {
         if self.packets == MAX_PACKETS {
             return Err(FramingError::TooMany { offset: self.message.len() });
         }
-        let (length, bytes) = match packet {
-            Packet::Missing => (0, &[][..]),
-            Packet::Present(bytes) => match u16::try_from(bytes.len()) {
+        let (length, bytes) = match entry {
+            Entry::Missing => (0, &[][..]),
+            Entry::Packet(bytes) => match u16::try_from(bytes.len()) {
                 Ok(length @ 1..) => (length, bytes),
                 _ => return Err(FramingError::Unframable { length: bytes.len() }),
             },

@@ -6,7 +6,7 @@ mod counting;
 
 use counting::allocations_in;
 use proptest::prelude::*;
-use sandbox::framing::{FramingError, MessageWriter, Packet, Packets, MAX_PACKETS, MAX_PACKET_BYTES};
+use sandbox::framing::{Entries, Entry, FramingError, MessageWriter, MAX_PACKETS, MAX_PACKET_BYTES};
 use sandbox::pcm::{PcmError, SampleFormat, LOUDEST_SAMPLE};
 
 fn decoded(format: SampleFormat, bytes: &[u8]) -> Vec<f32> {
@@ -130,9 +130,9 @@ fn neither_samples_nor_frames_allocate_where_there_is_room() {
             format.encode(&input, &mut bytes);
             format.decode(&bytes, 2, &mut samples).unwrap();
             let mut writer = MessageWriter::new(&mut message);
-            writer.push(Packet::Present(&bytes)).unwrap();
-            writer.push(Packet::Missing).unwrap();
-            assert_eq!(Packets::parse(&message).unwrap().count(), 2);
+            writer.push(Entry::Packet(&bytes)).unwrap();
+            writer.push(Entry::Missing).unwrap();
+            assert_eq!(Entries::parse(&message).unwrap().count(), 2);
         }
     });
     assert_eq!(count, 0);
@@ -141,8 +141,8 @@ fn neither_samples_nor_frames_allocate_where_there_is_room() {
 #[test]
 fn the_example_of_the_documentation_reads_as_it_says() {
     let message = [0, 3, 0xf8, 0xff, 0xfe, 0, 0, 0, 5, 0x78, 1, 2, 3, 4];
-    let expected = [Packet::Present(&message[2..5]), Packet::Missing, Packet::Present(&message[9..])];
-    let packets = Packets::parse(&message).unwrap();
+    let expected = [Entry::Packet(&message[2..5]), Entry::Missing, Entry::Packet(&message[9..])];
+    let packets = Entries::parse(&message).unwrap();
     assert_eq!(packets.len(), 3);
     assert_eq!(packets.collect::<Vec<_>>(), expected);
 
@@ -155,13 +155,13 @@ fn the_example_of_the_documentation_reads_as_it_says() {
 #[test]
 fn a_message_that_ends_too_early_is_refused_with_the_offset() {
     let message = [0, 2, 7, 7, 0, 0, 1, 1, 9];
-    let refused = |end: usize| Packets::parse(&message[..end]).unwrap_err();
+    let refused = |end: usize| Entries::parse(&message[..end]).unwrap_err();
     assert_eq!(refused(1), FramingError::LengthCut { offset: 0 });
     assert_eq!(refused(2), FramingError::PacketCut { offset: 0, length: 2, left: 0 });
     assert_eq!(refused(5), FramingError::LengthCut { offset: 4 });
     assert_eq!(refused(9), FramingError::PacketCut { offset: 6, length: 257, left: 1 });
     for whole in [0, 4, 6] {
-        assert!(Packets::parse(&message[..whole]).is_ok());
+        assert!(Entries::parse(&message[..whole]).is_ok());
     }
     let text = refused(9).to_string();
     assert_eq!(text, "at offset 6: a packet of 257 bytes is announced, but the message ends 1 bytes later");
@@ -170,15 +170,15 @@ fn a_message_that_ends_too_early_is_refused_with_the_offset() {
 #[test]
 fn no_more_than_fifty_packets_are_read_or_written() {
     let lost = [0; 2 * MAX_PACKETS + 2];
-    assert_eq!(Packets::parse(&lost[2..]).unwrap().count(), 50);
-    assert_eq!(Packets::parse(&lost).unwrap_err(), FramingError::TooMany { offset: 100 });
+    assert_eq!(Entries::parse(&lost[2..]).unwrap().count(), 50);
+    assert_eq!(Entries::parse(&lost).unwrap_err(), FramingError::TooMany { offset: 100 });
 
     let mut message = Vec::new();
     let mut writer = MessageWriter::new(&mut message);
     for _ in 0..MAX_PACKETS {
-        writer.push(Packet::Present(&[1])).unwrap();
+        writer.push(Entry::Packet(&[1])).unwrap();
     }
-    assert_eq!(writer.push(Packet::Missing), Err(FramingError::TooMany { offset: 150 }));
+    assert_eq!(writer.push(Entry::Missing), Err(FramingError::TooMany { offset: 150 }));
     assert_eq!((writer.packets(), message.len()), (50, 150));
 }
 
@@ -187,25 +187,25 @@ fn a_packet_of_no_bytes_or_too_many_is_not_written() {
     let mut message = vec![1, 2, 3];
     let mut writer = MessageWriter::new(&mut message);
     let longest = vec![5; MAX_PACKET_BYTES + 1];
-    assert_eq!(writer.push(Packet::Present(&[])), Err(FramingError::Unframable { length: 0 }));
-    assert_eq!(writer.push(Packet::Present(&longest)), Err(FramingError::Unframable { length: 65_536 }));
-    writer.push(Packet::Present(&longest[1..])).unwrap();
-    assert_eq!(Packets::parse(&message).unwrap().collect::<Vec<_>>(), [Packet::Present(&longest[1..])]);
+    assert_eq!(writer.push(Entry::Packet(&[])), Err(FramingError::Unframable { length: 0 }));
+    assert_eq!(writer.push(Entry::Packet(&longest)), Err(FramingError::Unframable { length: 65_536 }));
+    writer.push(Entry::Packet(&longest[1..])).unwrap();
+    assert_eq!(Entries::parse(&message).unwrap().collect::<Vec<_>>(), [Entry::Packet(&longest[1..])]);
 }
 
 proptest! {
     #[test]
     fn what_is_written_is_read(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 0..=MAX_PACKETS)) {
-        let packets: Vec<Packet<'_>> = packets
+        let packets: Vec<Entry<'_>> = packets
             .iter()
-            .map(|bytes| if bytes.is_empty() { Packet::Missing } else { Packet::Present(bytes) })
+            .map(|bytes| if bytes.is_empty() { Entry::Missing } else { Entry::Packet(bytes) })
             .collect();
         let mut message = Vec::new();
         let mut writer = MessageWriter::new(&mut message);
         for &packet in &packets {
             writer.push(packet).unwrap();
         }
-        prop_assert_eq!(Packets::parse(&message).unwrap().collect::<Vec<_>>(), packets);
+        prop_assert_eq!(Entries::parse(&message).unwrap().collect::<Vec<_>>(), packets);
     }
 
     #[test]
@@ -213,7 +213,7 @@ proptest! {
         // Small bytes, so that lengths are often plausible.
         message in prop::collection::vec(prop_oneof![Just(0u8), 0u8..6, any::<u8>()], 0..300),
     ) {
-        match Packets::parse(&message) {
+        match Entries::parse(&message) {
             Ok(packets) => {
                 let mut written = Vec::new();
                 let mut writer = MessageWriter::new(&mut written);
@@ -224,7 +224,7 @@ proptest! {
             }
             Err(FramingError::LengthCut { offset } | FramingError::PacketCut { offset, .. } | FramingError::TooMany { offset }) => {
                 prop_assert!(offset < message.len());
-                prop_assert!(Packets::parse(&message[..offset]).is_ok());
+                prop_assert!(Entries::parse(&message[..offset]).is_ok());
             }
             Err(other) => prop_assert!(false, "{}", other),
         }
