@@ -57,5 +57,9 @@ pub use opus::{Application, Channels, Signal};
 pub use sandbox::{AudioSandbox, Processed};
 pub use scratch::Scratch;
 pub use settings::{SampleRate, Settings};
+pub use stage::{
+    Band, BandKind, Compressor, CompressorParameters, Equaliser, EqualiserParameters, Limiter,
+    LimiterParameters, NoiseGate, NoiseGateParameters, BANDS,
+};
 pub use stage::{Described, Parameter, Stage, Stream};
 pub use update::{RawValue, SettingsUpdate};

@@ -5,7 +5,18 @@
 //! a table ([`Described::PARAMETERS`]) that says name and range of each: checking, the wire form, the command line and
 //! the documentation all read that one table.
 
+mod accepted;
+mod compressor;
+mod equaliser;
+mod limiter;
+mod noise_gate;
+
 use std::ops::RangeInclusive;
+
+pub use compressor::{Compressor, CompressorParameters};
+pub use equaliser::{Band, BandKind, Equaliser, EqualiserParameters, BANDS};
+pub use limiter::{Limiter, LimiterParameters};
+pub use noise_gate::{NoiseGate, NoiseGateParameters};
 
 /// What a stage is told of the stream it works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
