@@ -65,5 +65,7 @@ pub use sandbox::{AudioSandbox, Incoming, Processed};
 pub use scratch::Scratch;
 pub use settings::{RawValue, SampleRate, Settings, SettingsUpdate, Switched};
 pub use stage::{
-    Denoise, DenoiseParameters, Described, Parameter, Spatial, SpatialParameters, Stage, Stream,
+    Band, BandKind, Compressor, CompressorParameters, Denoise, DenoiseParameters, Described, Equaliser,
+    EqualiserParameters, Limiter, LimiterParameters, NoiseGate, NoiseGateParameters, Parameter, Spatial,
+    SpatialParameters, Stage, Stream, BANDS,
 };

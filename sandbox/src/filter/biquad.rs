@@ -1,17 +1,18 @@
 //! A second-order high-pass.
 //!
-//! Coefficients from Robert Bristow-Johnson, "Cookbook formulae for audio equalizer biquad filter coefficients"
-//! (W3C Group Note, 2021), "HPF", with Q = 1/sqrt(2): a Butterworth response, 3 dB down at the cutoff and falling by
-//! 12 dB an octave below.
+//! The cookbook's "HPF" (see `cookbook.rs`) with Q = 1/sqrt(2): a Butterworth response, 3 dB down at the cutoff and
+//! falling by 12 dB an octave below.
 //!
 //! Direct form I in `f64`: with a cutoff of a few hundredths of the Nyquist frequency the poles lie so near to 1 that
 //! `f32` would round audibly. The loop that limits the speed (output to next output) is one multiplication and one
 //! subtraction long; look-ahead forms with a shorter one were tried and were slower as a whole.
 
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use std::f64::consts::FRAC_1_SQRT_2;
+
+use super::cookbook::{Section, Shape};
 
 /// Feedback smaller than this (-400 dB) is set to zero before it can become subnormal and slow.
-const FLUSH_BELOW: f64 = 1e-20;
+pub(super) const FLUSH_BELOW: f64 = 1e-20;
 
 /// The coefficients of a high-pass biquad, divided by `a0`. `b1` is -2 `b0` and `b2` is `b0`: both zeros lie at 0 Hz.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,10 +25,8 @@ pub struct Coefficients {
 impl Coefficients {
     /// A Butterworth high-pass. `cutoff_hz` must be above 0 and below half of `sample_rate_hz`.
     pub fn high_pass(cutoff_hz: f64, sample_rate_hz: f64) -> Coefficients {
-        let w0 = 2.0 * PI * cutoff_hz / sample_rate_hz;
-        let alpha = w0.sin() / (2.0 * FRAC_1_SQRT_2);
-        let a0 = 1.0 + alpha;
-        Coefficients { b0: (1.0 + w0.cos()) / 2.0 / a0, a1: -2.0 * w0.cos() / a0, a2: (1.0 - alpha) / a0 }
+        let section = Section::design(Shape::HighPass, cutoff_hz, 0.0, FRAC_1_SQRT_2, sample_rate_hz);
+        Coefficients { b0: section.b0, a1: section.a1, a2: section.a2 }
     }
 }
 
@@ -71,6 +70,8 @@ impl Biquad {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     /// The gain at `frequency_hz`, measured with a sine that has settled.

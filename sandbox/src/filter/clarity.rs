@@ -17,7 +17,9 @@
 use super::biquad::{Biquad, Coefficients};
 use super::compressor::{Compressor, CompressorCurve, CompressorTiming};
 use super::gate::{Gate, GateCurve, GateTiming};
-use super::level::{amplitude_to_db, db_to_amplitude, smoothing, LevelFollower};
+use super::level::{
+    amplitude_to_db, db_to_amplitude, largest_magnitude, largest_magnitude_bits, smoothing, LevelFollower,
+};
 use super::limiter::Limiter;
 use crate::{SampleRate, Settings};
 
@@ -259,21 +261,6 @@ impl VoiceClarity {
 fn high_pass(parameters: &Parameters, sample_rate: SampleRate) -> Coefficients {
     // At intensity 0 nothing runs; 1 Hz stands for "no cutoff" then.
     Coefficients::high_pass(f64::from(parameters.cutoff_hz.max(1.0)), f64::from(sample_rate.hz()))
-}
-
-/// The largest magnitude among samples that are numbers.
-#[inline(always)]
-fn largest_magnitude(samples: impl Iterator<Item = f32>) -> f32 {
-    f32::from_bits(largest_magnitude_bits(samples))
-}
-
-/// The same as bits, which order like the magnitudes themselves. Unlike a maximum of floats, whose result for NaN
-/// depends on the order, a maximum of integers is compiled to vector instructions.
-#[inline(always)]
-fn largest_magnitude_bits(samples: impl Iterator<Item = f32>) -> u32 {
-    const SIGN: u32 = 1 << 31;
-    // As signed integers, which the magnitudes fit into: the oldest x86-64 can't compare unsigned ones.
-    samples.fold(0, |peak: i32, sample| peak.max((sample.to_bits() & !SIGN) as i32)) as u32
 }
 
 /// A number within the limit: 0 for NaN.

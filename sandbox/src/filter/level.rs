@@ -17,6 +17,21 @@ pub fn db_to_amplitude(gain_db: f32) -> f32 {
     (gain_db * (1.0 / DB_PER_OCTAVE)).exp2()
 }
 
+/// The largest magnitude among samples that are numbers.
+#[inline(always)]
+pub(crate) fn largest_magnitude(samples: impl Iterator<Item = f32>) -> f32 {
+    f32::from_bits(largest_magnitude_bits(samples))
+}
+
+/// The same as bits, which order like the magnitudes themselves. Unlike a maximum of floats, whose result for NaN
+/// depends on the order, a maximum of integers is compiled to vector instructions.
+#[inline(always)]
+pub(crate) fn largest_magnitude_bits(samples: impl Iterator<Item = f32>) -> u32 {
+    const SIGN: u32 = 1 << 31;
+    // As signed integers, which the magnitudes fit into: the oldest x86-64 can't compare unsigned ones.
+    samples.fold(0, |peak: i32, sample| peak.max((sample.to_bits() & !SIGN) as i32)) as u32
+}
+
 /// How much of the way to its target a one-pole smoother goes in each of `ticks_per_second` steps:
 /// 1 - exp(-1 / (time constant x rate)), so that 63 % are done after `time_ms`.
 pub fn smoothing(time_ms: f32, ticks_per_second: f32) -> f32 {

@@ -2,11 +2,25 @@
 //!
 //! Each part is small, pure (state in, state out, no clock) and tested alone against its formula.
 
+mod ballistics;
 pub mod biquad;
+mod cascade;
 mod clarity;
 pub mod compressor;
+mod cookbook;
 pub mod gate;
 pub mod level;
 pub mod limiter;
+mod look_ahead;
+mod peak_window;
+mod ride;
+mod true_peak;
 
+pub(crate) use ballistics::{tick_samples, Ballistics, Times};
+pub(crate) use cascade::{Cascade, Fade, LONGEST_TICK, SECTIONS};
 pub use clarity::VoiceClarity;
+pub(crate) use cookbook::{Section, Shape};
+pub(crate) use look_ahead::{LookAhead, MOST_TICKS};
+pub(crate) use peak_window::HeldLevel;
+pub(crate) use ride::Ride;
+pub(crate) use true_peak::{TruePeak, LAG, LONGEST_GROUP};

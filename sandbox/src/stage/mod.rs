@@ -5,12 +5,21 @@
 //! a table ([`Described::PARAMETERS`]) that says name and range of each: checking, the wire form, the command line and
 //! the documentation all read that one table.
 
+mod accepted;
+mod compressor;
 mod denoise;
+mod equaliser;
+mod limiter;
+mod noise_gate;
 mod spatial;
 
 use std::ops::RangeInclusive;
 
+pub use compressor::{Compressor, CompressorParameters};
 pub use denoise::{Denoise, DenoiseParameters};
+pub use equaliser::{Band, BandKind, Equaliser, EqualiserParameters, BANDS};
+pub use limiter::{Limiter, LimiterParameters};
+pub use noise_gate::{NoiseGate, NoiseGateParameters};
 pub use spatial::{Spatial, SpatialParameters};
 
 /// What a stage is told of the stream it works on.
