@@ -25,7 +25,7 @@ pub enum SettingError {
 }
 
 /// Why a packet or block was not processed. The sandbox stays usable.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum SandboxError {
     /// A packet of no bytes. Concealment of lost packets is asked for otherwise, never by an empty packet.
     #[error("empty packet: an Opus packet has at least 1 byte")]
@@ -61,6 +61,24 @@ pub enum SandboxError {
     NotFinite {
         /// The packet's length.
         bytes: usize,
+    },
+
+    /// PCM that does not hold whole samples, or samples that are no sound.
+    #[error(transparent)]
+    Pcm(#[from] crate::pcm::PcmError),
+
+    /// More PCM in one packet than the longest Opus packet would hold.
+    #[error(
+        "{frames} sample frames of PCM in one packet: at most {longest} are accepted (120 ms at {sample_rate} Hz); \
+         framing takes several packets in one message"
+    )]
+    LongPcm {
+        /// Sample frames that came.
+        frames: usize,
+        /// Sample frames that are accepted.
+        longest: usize,
+        /// The input's sample rate.
+        sample_rate: u32,
     },
 
     /// A call into libopus failed that can't fail for any input: memory or the library itself is at fault.

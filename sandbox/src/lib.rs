@@ -44,9 +44,12 @@
 
 mod analysis;
 mod codec;
+mod engine;
 mod error;
 mod filter;
 pub mod framing;
+mod input;
+mod output;
 mod packets;
 pub mod pcm;
 pub mod resample;
@@ -57,13 +60,15 @@ mod stage;
 
 pub use analysis::{LevelMeter, Loudness, SpeechEvent, VoiceActivity, VoiceActivityParameters};
 pub use codec::Replacement;
+pub use engine::{Event, Quality, Readings};
 pub use error::{SandboxError, SettingError};
 pub use filter::{biquad, compressor, gate, level, limiter, VoiceClarity};
+pub use input::Incoming;
 pub use opus::{Application, Channels, Signal};
 pub use packets::Packets;
-pub use sandbox::{AudioSandbox, Incoming, Processed};
+pub use sandbox::{AudioSandbox, Processed};
 pub use scratch::Scratch;
-pub use settings::{RawValue, SampleRate, Settings, SettingsUpdate, Switched};
+pub use settings::{Format, RawValue, SampleRate, Settings, SettingsUpdate, Switched};
 pub use stage::{
     Band, BandKind, Compressor, CompressorParameters, Denoise, DenoiseParameters, Described, Equaliser,
     EqualiserParameters, Limiter, LimiterParameters, NoiseGate, NoiseGateParameters, Parameter, Spatial,

@@ -1,11 +1,14 @@
-//! The sandbox itself: the codec pair and the filter chain as one thing that can be lent out and reset.
+//! The sandbox itself: the codec pair and the engine as one thing that can be lent out and reset.
 
 use std::time::Duration;
 
-use crate::codec::{Decoder, Encoder, Replacement};
-use crate::{Packets, SampleRate, SandboxError, Scratch, Settings, VoiceClarity};
+use crate::codec::Replacement;
+use crate::engine::{Budget, Engine, Event, Readings};
+use crate::input::Input;
+use crate::output::Output;
+use crate::{Incoming, Packets, SampleRate, SandboxError, Scratch, Settings};
 
-/// One voice's processing: Opus decoder, voice clarity chain, Opus encoder, with all their state.
+/// One voice's processing: Opus decoder, the engine's stages, Opus encoder, with all their state.
 ///
 /// Built from a template of settings. A session puts its own on it with [`configure`](Self::configure), and
 /// [`reset`](Self::reset) goes back to the template, bit for bit as if freshly built. It may move between threads; it
@@ -14,63 +17,46 @@ use crate::{Packets, SampleRate, SandboxError, Scratch, Settings, VoiceClarity};
 pub struct AudioSandbox {
     template: Settings,
     settings: Settings,
-    decoder: Decoder,
-    clarity: VoiceClarity,
-    encoder: Encoder,
-}
-
-/// What comes from a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Incoming<'a> {
-    /// A packet.
-    Packet(&'a [u8]),
-    /// Word that a packet was lost. It is answered as if it had come, as long as the last one that did: recovered from
-    /// the packet behind it, if that is there already and carries a copy (in-band FEC), or concealed (PLC).
-    Lost {
-        /// The packet behind it, which is processed by itself afterwards.
-        next: Option<&'a [u8]>,
-    },
-}
-
-impl<'a> From<&'a [u8]> for Incoming<'a> {
-    fn from(packet: &'a [u8]) -> Self {
-        Incoming::Packet(packet)
-    }
-}
-
-impl<'a> From<&'a Vec<u8>> for Incoming<'a> {
-    fn from(packet: &'a Vec<u8>) -> Self {
-        Incoming::Packet(packet)
-    }
+    input: Input,
+    engine: Engine,
+    output: Output,
 }
 
 /// What one packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Processed {
-    /// Samples of one channel, in the packet and in its answer.
+    /// Samples of one channel that were processed.
     pub samples: usize,
     /// The rate they are counted at.
     pub sample_rate: SampleRate,
     /// What stood in for the packet, if it was lost.
     pub replaced: Option<Replacement>,
+    /// Whether optional stages were left out, for the packet's time was spent.
+    pub over_budget: bool,
 }
 
 impl Processed {
-    /// How long the packet and its answer sound: a multiple of 2.5 ms.
+    /// How long the packet sounds.
     pub fn duration(&self) -> Duration {
         Duration::from_micros(self.samples as u64 * 1_000_000 / u64::from(self.sample_rate.hz()))
     }
 }
 
+/// The clock where none is given.
+fn no_time_passes() -> Duration {
+    Duration::ZERO
+}
+
 impl AudioSandbox {
-    /// A sandbox with `template` in force. This allocates all that it will ever need for any settings.
+    /// A sandbox with `template` in force. Stages that a session wants and the template does not have are built when
+    /// they are first configured, and kept.
     pub fn new(template: Settings) -> Result<AudioSandbox, SandboxError> {
         Ok(AudioSandbox {
             template,
             settings: template,
-            decoder: Decoder::new(&template)?,
-            clarity: VoiceClarity::new(&template),
-            encoder: Encoder::new(&template)?,
+            input: Input::new(&template)?,
+            engine: Engine::new(&template),
+            output: Output::new(&template)?,
         })
     }
 
@@ -79,16 +65,16 @@ impl AudioSandbox {
         &self.settings
     }
 
-    /// Puts one session's settings in force, without allocating.
+    /// Puts one session's settings in force. It allocates only for stages that this sandbox never had before.
     ///
-    /// A change of sample rate, channels or application begins a new stream: all signal state is cleared. Any other
-    /// change happens in mid-stream, and keeps it.
+    /// A change of formats, sample rates, channels, packet length or application begins a new stream: all signal state is
+    /// cleared. Any other change happens in mid-stream, and keeps it.
     pub fn configure(&mut self, settings: &Settings) -> Result<(), SandboxError> {
         if !self.settings.same_stream(settings) {
             return self.start(*settings);
         }
-        self.encoder.apply(settings)?;
-        self.clarity.set_intensity(settings.intensity());
+        self.output.apply(settings)?;
+        self.engine.set(settings);
         self.settings = *settings;
         Ok(())
     }
@@ -109,13 +95,14 @@ impl AudioSandbox {
     /// set here can leak from one session to the next.
     fn start(&mut self, settings: Settings) -> Result<(), SandboxError> {
         self.settings = settings;
-        self.decoder.init(&settings)?;
-        self.clarity.start(&settings);
-        self.encoder.init(&settings)
+        self.input.start(&settings)?;
+        self.engine.start(&settings);
+        self.output.start(&settings)
     }
 
-    /// Decodes what came in, runs the voice clarity chain and encodes the result as one packet of the same duration,
-    /// whatever it is (2.5 to 120 ms), into `out`, which is cleared first and grows to the worst case once.
+    /// Decodes what came in, runs the engine and encodes the result into `out`, which is cleared first and grows to the
+    /// worst case once. From Opus to Opus that is one packet of the same duration, whatever it is (2.5 to 120 ms); to PCM
+    /// one packet, too; from PCM to Opus as many packets of `packet_ms` as are full.
     ///
     /// On an error `out` is empty, and the next good packet is processed as it should be.
     pub fn process<'a>(
@@ -124,54 +111,58 @@ impl AudioSandbox {
         scratch: &mut Scratch,
         out: &mut Packets,
     ) -> Result<Processed, SandboxError> {
+        self.process_within(incoming, &no_time_passes, scratch, out)
+    }
+
+    /// The same by a clock that tells how long ago the packet came: when that reaches the settings'
+    /// `max_processing_time_ms`, optional stages are left out for the rest of the packet.
+    pub fn process_within<'a>(
+        &mut self,
+        incoming: impl Into<Incoming<'a>>,
+        elapsed: &dyn Fn() -> Duration,
+        scratch: &mut Scratch,
+        out: &mut Packets,
+    ) -> Result<Processed, SandboxError> {
         out.clear();
-        let (samples, replaced) = self.decode_or_replace(incoming.into(), scratch)?;
-        let pcm = &mut scratch.pcm[..samples];
-        self.clarity.process(pcm);
-        out.push_with(|out| self.encoder.encode(pcm, &mut scratch.joiner, out))?;
-        Ok(Processed {
+        let (samples, replaced) = self.input.take(incoming.into(), &self.settings, scratch)?;
+        let mut budget = Budget::new(self.settings.max_processing_time(), elapsed);
+        self.engine.process(&mut scratch.pcm[..samples], &mut budget);
+        let given = self.output.give(samples, &self.settings, scratch, out);
+        if given.is_err() {
+            out.clear();
+        }
+        given.map(|()| Processed {
             samples: samples / self.settings.channel_count(),
             sample_rate: self.settings.sample_rate(),
             replaced,
+            over_budget: budget.is_spent(),
         })
     }
 
-    /// Decodes one packet, or what stands in for it, to interleaved samples at the session's rate and channels; -1 to
-    /// 1 is full scale, and a loud packet can exceed it.
+    /// What was heard in the last packet.
+    pub fn events(&self) -> &[Event] {
+        self.engine.events()
+    }
+
+    /// What the meters show.
+    pub fn readings(&self) -> Readings {
+        self.engine.readings()
+    }
+
+    /// Decodes one Opus packet, or what stands in for it, to interleaved samples at the session's rate and channels; -1
+    /// to 1 is full scale, and a loud packet can exceed it.
     pub fn decode<'a, 'b>(
         &mut self,
         incoming: impl Into<Incoming<'b>>,
         scratch: &'a mut Scratch,
     ) -> Result<&'a mut [f32], SandboxError> {
-        let (samples, _) = self.decode_or_replace(incoming.into(), scratch)?;
+        let (samples, _) = self.input.decode(incoming.into(), &self.settings, scratch)?;
         Ok(&mut scratch.pcm[..samples])
     }
 
-    /// Decodes to the front of the scratch: how many interleaved samples, and what they stand in for.
-    fn decode_or_replace(
-        &mut self,
-        incoming: Incoming<'_>,
-        scratch: &mut Scratch,
-    ) -> Result<(usize, Option<Replacement>), SandboxError> {
-        let longest = self.settings.sample_rate().longest_packet() * self.settings.channel_count();
-        let pcm = scratch.pcm(longest);
-        let (samples, replaced, bytes) = match incoming {
-            Incoming::Packet([]) => return Err(SandboxError::EmptyPacket),
-            Incoming::Packet(packet) => (self.decoder.decode(packet, pcm)?, None, packet.len()),
-            Incoming::Lost { next } => {
-                let (samples, replacement) = self.decoder.replace_lost(next, pcm)?;
-                (samples, Some(replacement), next.map_or(0, <[u8]>::len))
-            }
-        };
-        if !all_finite(&pcm[..samples]) {
-            self.decoder.init(&self.settings)?;
-            return Err(SandboxError::NotFinite { bytes });
-        }
-        Ok((samples, replaced))
-    }
-
-    /// Runs the voice clarity chain over interleaved samples, in place. Any number of whole sample frames (a sample
-    /// for each channel): how a stream is cut into blocks makes no difference. Samples that are no numbers count as 0.
+    /// Runs the engine over interleaved samples of the session's rate, in place. Any number of whole sample frames (a
+    /// sample for each channel): how a stream is cut into blocks makes no difference. Samples that are no numbers count
+    /// as 0.
     ///
     /// # Errors
     /// [`SandboxError::BlockLength`] when the last sample frame is not whole.
@@ -186,12 +177,12 @@ impl AudioSandbox {
                 unit: sample_rate.samples_per_unit() * channels,
             });
         }
-        self.clarity.process(pcm);
+        self.engine.process(pcm, &mut Budget::new(None, &no_time_passes));
         Ok(())
     }
 
-    /// Encodes interleaved samples as one packet into `out`, which is cleared first. A block is 1 to 48 times 2.5 ms.
-    /// Should it hold samples that are no numbers, libopus takes it for silence.
+    /// Encodes interleaved samples of the session's rate as one Opus packet into `out`, which is cleared first. A block
+    /// is 1 to 48 times 2.5 ms. Should it hold samples that are no numbers, libopus takes it for silence.
     ///
     /// # Errors
     /// [`SandboxError::BlockLength`] for any other length.
@@ -202,17 +193,6 @@ impl AudioSandbox {
         out: &mut Packets,
     ) -> Result<(), SandboxError> {
         out.clear();
-        out.push_with(|out| self.encoder.encode(pcm, &mut scratch.joiner, out))
+        self.output.encode(pcm, scratch, out)
     }
-
-    /// Samples of one channel by which [`process`](Self::process) delays the voice: the encoder's look-ahead. The
-    /// filters look at nothing that is yet to come.
-    pub fn delay_samples(&self) -> usize {
-        self.encoder.lookahead()
-    }
-}
-
-/// Whether all samples are numbers. No early exit, so that it is compiled to vector instructions.
-fn all_finite(pcm: &[f32]) -> bool {
-    pcm.iter().fold(true, |all, sample| all & sample.is_finite())
 }

@@ -10,6 +10,9 @@ use crate::codec::PacketJoiner;
 pub struct Scratch {
     /// Interleaved decoded samples; only what the last decode wrote is ever handed out.
     pub(crate) pcm: Vec<f32>,
+    /// Samples on their way into or out of a resampler.
+    pub(crate) unconverted: Vec<f32>,
+    pub(crate) converted: Vec<f32>,
     pub(crate) joiner: PacketJoiner,
 }
 

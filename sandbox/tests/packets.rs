@@ -356,7 +356,7 @@ fn the_delay_is_the_encoders_look_ahead_at_every_rate() {
     for rate in SampleRate::ALL {
         let sandbox = AudioSandbox::new(Settings::default().with_sample_rate(rate)).unwrap();
         // 6.5 ms: 2.5 ms of CELT overlap and 4 ms that balance SILK's.
-        assert_eq!(sandbox.delay_samples(), rate.hz() as usize * 65 / 10_000);
+        assert_eq!(sandbox.settings().delay_samples(), rate.hz() as usize * 65 / 10_000);
     }
 }
 

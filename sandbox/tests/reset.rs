@@ -147,7 +147,7 @@ proptest! {
 
         let mut fresh = AudioSandbox::new(template).unwrap();
         prop_assert_eq!(used.settings(), fresh.settings());
-        prop_assert_eq!(used.delay_samples(), fresh.delay_samples());
+        prop_assert_eq!(used.settings().delay_samples(), fresh.settings().delay_samples());
         let mut own_scratch = Scratch::default();
         for step in &afterwards {
             prop_assert_eq!(take(step, &mut used, &mut scratch), take(step, &mut fresh, &mut own_scratch));

@@ -23,7 +23,7 @@ fn through_the_sandbox(strength: f64) -> (Vec<f32>, Vec<f32>) {
         heard.extend_from_slice(&block);
     }
     // Two encoders, the client's and the sandbox', look ahead alike.
-    heard.drain(..2 * sandbox.delay_samples());
+    heard.drain(..2 * sandbox.settings().delay_samples());
     (said[..heard.len()].to_vec(), heard)
 }
 

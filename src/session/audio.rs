@@ -354,7 +354,7 @@ fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
 }
 
 fn delay_ms(settings: &Settings) -> f64 {
-    settings.delay_samples() as f64 * 1e3 / f64::from(settings.sample_rate().hz())
+    settings.delay().as_secs_f64() * 1e3
 }
 
 fn ratio(numerator: u64, denominator: u64) -> f64 {

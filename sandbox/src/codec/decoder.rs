@@ -17,6 +17,8 @@ pub enum Replacement {
     Recovered,
     /// What the decoder made up from what it had heard (PLC).
     Concealed,
+    /// Nothing: what was lost was PCM.
+    Silence,
 }
 
 /// A fresh decoder for the rate and channels of `settings`.

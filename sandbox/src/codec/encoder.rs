@@ -46,7 +46,6 @@ pub(crate) struct Encoder {
     memory: StateMemory,
     /// The settings in force, or `None` while the memory holds no initialised encoder.
     settings: Option<Settings>,
-    lookahead: usize,
 }
 
 impl Encoder {
@@ -54,7 +53,7 @@ impl Encoder {
         // SAFETY: takes a number, touches no memory of ours.
         let bytes = unsafe { ffi::opus_encoder_get_size(2) };
         let memory = StateMemory::new(bytes, "opus_encoder_get_size")?;
-        let mut encoder = Encoder { memory, settings: None, lookahead: 0 };
+        let mut encoder = Encoder { memory, settings: None };
         encoder.init(settings)?;
         Ok(encoder)
     }
@@ -64,19 +63,7 @@ impl Encoder {
         self.settings = None;
         self.memory.restore(fresh_encoder(settings)?);
         self.settings = Some(*settings);
-        self.apply(settings)?;
-        let mut lookahead: c_int = 0;
-        // SAFETY: the encoder is initialised; this request takes a pointer to an int, which outlives the call.
-        let code = unsafe {
-            ffi::opus_encoder_ctl(
-                self.memory.as_mut_ptr(),
-                ffi::OPUS_GET_LOOKAHEAD_REQUEST,
-                &mut lookahead as *mut c_int,
-            )
-        };
-        check(code, "OPUS_GET_LOOKAHEAD")?;
-        self.lookahead = usize::try_from(lookahead).unwrap_or(0);
-        Ok(())
+        self.apply(settings)
     }
 
     /// Puts every setting in force that can change in mid-stream, and keeps the signal state.
@@ -97,11 +84,6 @@ impl Encoder {
         )?;
         self.settings = Some(*settings);
         Ok(())
-    }
-
-    /// Samples of one channel by which encoded speech comes late.
-    pub(crate) fn lookahead(&self) -> usize {
-        self.lookahead
     }
 
     /// Encodes a block of 1 to 48 times 2.5 ms as one packet, appended to `out`.
@@ -240,6 +222,7 @@ mod tests {
     use opus::{Bandwidth, Channels};
 
     use super::*;
+    use crate::{SampleRate, SettingsUpdate};
 
     #[test]
     fn pieces_that_were_held_alike_make_one_packet_and_nothing_stays_held() {
@@ -269,5 +252,27 @@ mod tests {
         let mut encoder = Encoder { settings: None, ..Encoder::new(&Settings::default()).unwrap() };
         let encoded = encoder.encode(&[0.0; 960], &mut PacketJoiner::default(), &mut Vec::new());
         assert!(matches!(encoded, Err(SandboxError::Codec { .. })));
+    }
+
+    #[test]
+    fn the_delay_that_settings_tell_is_the_librarys_lookahead() {
+        for rate in SampleRate::ALL {
+            for application in ["voip", "audio", "lowdelay"] {
+                let wishes = SettingsUpdate::default().with("application", application);
+                let settings = Settings::default().with_sample_rate(rate).with(&wishes).unwrap();
+                let mut encoder = Encoder::new(&settings).unwrap();
+                let mut lookahead: c_int = 0;
+                // SAFETY: the encoder is initialised; this request takes a pointer to an int, which outlives the call.
+                let code = unsafe {
+                    let pointer = &mut lookahead as *mut c_int;
+                    ffi::opus_encoder_ctl(
+                        encoder.memory.as_mut_ptr(),
+                        ffi::OPUS_GET_LOOKAHEAD_REQUEST,
+                        pointer,
+                    )
+                };
+                assert_eq!((code, lookahead as usize), (0, settings.encoder_delay_samples()), "{settings:?}");
+            }
+        }
     }
 }

@@ -17,15 +17,12 @@
 use super::biquad::{Biquad, Coefficients};
 use super::compressor::{Compressor, CompressorCurve, CompressorTiming};
 use super::gate::{Gate, GateCurve, GateTiming};
-use super::level::{
-    amplitude_to_db, db_to_amplitude, largest_magnitude, largest_magnitude_bits, smoothing, LevelFollower,
-};
+use super::level::{amplitude_to_db, db_to_amplitude, largest_magnitude, smoothing, LevelFollower};
 use super::limiter::Limiter;
+use super::sanitise;
 use crate::{SampleRate, Settings};
 
 const TICKS_PER_SECOND: f32 = 1_000.0;
-/// Samples are held within this before anything else (+24 dB above full scale), so that no input can overflow.
-const INPUT_LIMIT: f32 = 16.0;
 
 /// Down to -40 dB in the 160 ms after a word: slower than the gaps between the pulses of a low voice, faster than
 /// the pauses between words.
@@ -177,7 +174,7 @@ impl VoiceClarity {
     /// Whatever goes in, what comes out is finite; above intensity 0 it lies below [`CEILING`](super::limiter::CEILING).
     pub fn process(&mut self, pcm: &mut [f32]) {
         if self.intensity == 0.0 {
-            pcm.iter_mut().for_each(|sample| *sample = sanitised(*sample));
+            sanitise::within_limit(pcm);
             self.state = State::default();
         } else if self.channels == 1 {
             self.process_channels::<1>(pcm);
@@ -188,10 +185,7 @@ impl VoiceClarity {
 
     fn process_channels<const CHANNELS: usize>(&mut self, pcm: &mut [f32]) {
         let tick_samples = (self.sample_rate.hz() as f32 / TICKS_PER_SECOND) as usize;
-        // The bits of a magnitude rise with it, and those of infinity and NaN lie above all others.
-        if largest_magnitude_bits(pcm.iter().copied()) > INPUT_LIMIT.to_bits() {
-            pcm.iter_mut().for_each(|sample| *sample = sanitised(*sample));
-        }
+        sanitise::within_limit(pcm);
         let mut rest = pcm;
         while rest.len() >= CHANNELS {
             let samples = (tick_samples - self.state.seen).min(rest.len() / CHANNELS);
@@ -261,13 +255,4 @@ impl VoiceClarity {
 fn high_pass(parameters: &Parameters, sample_rate: SampleRate) -> Coefficients {
     // At intensity 0 nothing runs; 1 Hz stands for "no cutoff" then.
     Coefficients::high_pass(f64::from(parameters.cutoff_hz.max(1.0)), f64::from(sample_rate.hz()))
-}
-
-/// A number within the limit: 0 for NaN.
-fn sanitised(sample: f32) -> f32 {
-    if sample.is_nan() {
-        0.0
-    } else {
-        sample.clamp(-INPUT_LIMIT, INPUT_LIMIT)
-    }
 }

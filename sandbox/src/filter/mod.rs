@@ -14,6 +14,7 @@ pub mod limiter;
 mod look_ahead;
 mod peak_window;
 mod ride;
+pub(crate) mod sanitise;
 mod true_peak;
 
 pub(crate) use ballistics::{tick_samples, Ballistics, Times};

@@ -192,6 +192,16 @@ impl Resampler {
         self.filter.map_or(0, |filter| filter.delay)
     }
 
+    /// The same for a resampler between two rates; 0 if there is none for them.
+    pub fn delay_between(from_hz: u32, to_hz: u32) -> usize {
+        let is_known = RATES_HZ.contains(&from_hz) && RATES_HZ.contains(&to_hz);
+        if is_known && from_hz != to_hz {
+            Filter::shared(from_hz, to_hz).delay
+        } else {
+            0
+        }
+    }
+
     /// The most sample frames that [`process`](Self::process) gives for `input_frames`, whatever went before.
     pub fn output_frames_max(&self, input_frames: usize) -> usize {
         self.filter.map_or(input_frames, |filter| (input_frames * filter.up).div_ceil(filter.down) + 1)

@@ -5,8 +5,11 @@
 
 use opus::{Application, Channels, Signal};
 
+use super::group::short;
 use super::value::RawValue;
-use super::{SampleRate, Settings};
+use super::{Format, SampleRate, Settings};
+use crate::resample::RATES_HZ;
+use crate::Quality;
 
 /// One setting.
 pub(super) struct Field {
@@ -44,9 +47,76 @@ pub(super) const FIELDS: &[Field] = &[
         },
     },
     Field {
+        name: "quality",
+        accepted: "\"battery_saver\", \"balanced\" or \"high_quality\"",
+        get: |settings| name_of(&Quality::NAMES, settings.quality),
+        set: |settings, raw| {
+            settings.quality = of_name(&Quality::NAMES, raw)?;
+            settings.complexity = settings.quality.complexity();
+            Some(())
+        },
+    },
+    Field {
+        name: "max_processing_time_ms",
+        accepted: "0 for no limit, or a number up to 1000",
+        get: |settings| short(settings.max_processing_time_ms.unwrap_or(0.0)).into(),
+        set: |settings, raw| {
+            let ms = raw.number_within(0.0, 1_000.0)?;
+            settings.max_processing_time_ms = Some(ms).filter(|ms| *ms > 0.0);
+            Some(())
+        },
+    },
+    Field {
+        name: "input_format",
+        accepted: FORMAT,
+        get: |settings| name_of(&Format::NAMES, settings.input_format),
+        set: |settings, raw| of_name(&Format::NAMES, raw).map(|format| settings.input_format = format),
+    },
+    Field {
+        name: "output_format",
+        accepted: FORMAT,
+        get: |settings| name_of(&Format::NAMES, settings.output_format),
+        set: |settings, raw| of_name(&Format::NAMES, raw).map(|format| settings.output_format = format),
+    },
+    Field {
+        name: "input_sample_rate",
+        accepted: PCM_RATE,
+        get: |settings| pcm_rate(settings.input_sample_rate),
+        set: |settings, raw| of_pcm_rate(raw).map(|rate| settings.input_sample_rate = rate),
+    },
+    Field {
+        name: "output_sample_rate",
+        accepted: PCM_RATE,
+        get: |settings| pcm_rate(settings.output_sample_rate),
+        set: |settings, raw| of_pcm_rate(raw).map(|rate| settings.output_sample_rate = rate),
+    },
+    Field {
+        name: "framing",
+        accepted: FLAG,
+        get: |settings| settings.framing.into(),
+        set: |settings, raw| raw.flag().map(|value| settings.framing = value),
+    },
+    Field {
+        name: "packet_ms",
+        accepted: "2.5, 5, 10, 20, 40, 60, 80, 100 or 120 (ms)",
+        get: |settings| (f64::from(settings.packet_units) * 2.5).into(),
+        set: |settings, raw| {
+            let ms = raw.number_within(2.5, 120.0)?;
+            let units =
+                [1, 2, 4, 8, 16, 24, 32, 40, 48].into_iter().find(|units| f32::from(*units) * 2.5 == ms);
+            units.map(|units| settings.packet_units = units)
+        },
+    },
+    Field {
+        name: "metering",
+        accepted: FLAG,
+        get: |settings| settings.metering.into(),
+        set: |settings, raw| raw.flag().map(|value| settings.metering = value),
+    },
+    Field {
         name: "intensity",
         accepted: "a number from 0 to 2",
-        get: |settings| f64::from(settings.intensity).into(),
+        get: |settings| short(settings.intensity).into(),
         set: |settings, raw| raw.number_within(0.0, 2.0).map(|value| settings.intensity = value),
     },
     Field {
@@ -100,6 +170,22 @@ pub(super) const FIELDS: &[Field] = &[
 ];
 
 const FLAG: &str = "true or false";
+const FORMAT: &str = "\"opus\", \"f32le\", \"s24le\" or \"s16le\"";
+const PCM_RATE: &str =
+    "\"same\" (as sample_rate), 8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000 or 96000 (Hz)";
+const SAME: &str = "same";
+
+fn pcm_rate(rate: Option<u32>) -> RawValue {
+    rate.map_or(SAME.into(), |hz| i64::from(hz).into())
+}
+
+fn of_pcm_rate(raw: &RawValue) -> Option<Option<u32>> {
+    if raw.text() == Some(SAME) {
+        return Some(None);
+    }
+    let hz = u32::try_from(raw.whole()?).ok()?;
+    RATES_HZ.contains(&hz).then_some(Some(hz))
+}
 
 const SIGNALS: [(&str, Signal); 3] =
     [("auto", Signal::Auto), ("voice", Signal::Voice), ("music", Signal::Music)];

@@ -3,7 +3,8 @@
 use serde::ser::{SerializeMap, Serializer};
 use serde::Serialize;
 
-use crate::Described;
+use super::value::RawValue;
+use crate::{Described, Parameter};
 
 /// A stage that can be switched, and its parameters, which it keeps while it is off.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -20,10 +21,12 @@ pub(super) trait Group {
     fn switch(&mut self, on: bool);
     fn len(&self) -> usize;
     fn name(&self, index: usize) -> &'static str;
-    /// The least and the most that is accepted.
-    fn range(&self, index: usize) -> (f32, f32);
-    fn get(&self, index: usize) -> f32;
-    fn set(&mut self, index: usize, value: f32);
+    /// As clients read it.
+    fn get(&self, index: usize) -> RawValue;
+    /// `None`, and nothing changed, if it is not accepted.
+    fn set(&mut self, index: usize, raw: &RawValue) -> Option<()>;
+    /// What is accepted, for people.
+    fn accepted(&self, index: usize) -> String;
 }
 
 impl<P: Described> Group for Switched<P> {
@@ -43,17 +46,34 @@ impl<P: Described> Group for Switched<P> {
         P::PARAMETERS[index].name
     }
 
-    fn range(&self, index: usize) -> (f32, f32) {
-        let range = &P::PARAMETERS[index].range;
-        (*range.start(), *range.end())
+    fn get(&self, index: usize) -> RawValue {
+        let number = (P::PARAMETERS[index].get)(&self.parameters);
+        match P::words(index).get(number as usize) {
+            Some(word) => (*word).into(),
+            None => short(number).into(),
+        }
     }
 
-    fn get(&self, index: usize) -> f32 {
-        (P::PARAMETERS[index].get)(&self.parameters)
+    fn set(&mut self, index: usize, raw: &RawValue) -> Option<()> {
+        let Parameter { range, set, .. } = &P::PARAMETERS[index];
+        let words = P::words(index);
+        let number = match raw.text() {
+            Some(text) => words.iter().position(|word| *word == text)? as f32,
+            None if words.is_empty() => raw.number_within(*range.start(), *range.end())?,
+            None => return None,
+        };
+        set(&mut self.parameters, number);
+        Some(())
     }
 
-    fn set(&mut self, index: usize, value: f32) {
-        (P::PARAMETERS[index].set)(&mut self.parameters, value);
+    fn accepted(&self, index: usize) -> String {
+        let words = P::words(index);
+        if words.is_empty() {
+            let range = &P::PARAMETERS[index].range;
+            format!("a number from {} to {}", range.start(), range.end())
+        } else {
+            words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
+        }
     }
 }
 
@@ -62,7 +82,7 @@ impl Serialize for dyn Group + '_ {
         let mut map = serializer.serialize_map(Some(self.len() + 1))?;
         map.serialize_entry("enabled", &self.is_on())?;
         for index in 0..self.len() {
-            map.serialize_entry(self.name(index), &short(self.get(index)))?;
+            map.serialize_entry(self.name(index), &self.get(index))?;
         }
         map.end()
     }
@@ -71,9 +91,4 @@ impl Serialize for dyn Group + '_ {
 /// The f64 with the fewest digits that is this f32, so that 0.1 is reported as 0.1.
 pub(super) fn short(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
-}
-
-/// A range in words.
-pub(super) fn accepted_range(least: f32, most: f32) -> String {
-    format!("a number from {least} to {most}")
 }

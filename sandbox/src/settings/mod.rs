@@ -4,18 +4,29 @@
 //! in through [`SettingsUpdate`](crate::SettingsUpdate), all or nothing.
 
 mod fields;
+mod format;
 mod group;
 mod update;
 mod value;
+
+use std::time::Duration;
 
 use opus::{Application, Channels, Signal};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use fields::FIELDS;
+pub use format::Format;
 use group::Group;
 pub use group::Switched;
 pub use update::SettingsUpdate;
 pub use value::RawValue;
+
+use crate::engine::Engine;
+use crate::resample::Resampler;
+use crate::{
+    CompressorParameters, DenoiseParameters, EqualiserParameters, LimiterParameters, NoiseGateParameters,
+    Quality, SpatialParameters, Stream, VoiceActivityParameters,
+};
 
 /// The sample rates Opus works at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,10 +80,11 @@ impl SampleRate {
     }
 }
 
-/// What one session asks of its sandbox. Cheap to copy and compare.
+/// What one session asks of its sandbox.
 ///
-/// The defaults: 48 kHz mono, intensity 1, 32 kbit/s with variable bitrate, complexity 5, automatic signal type, no
-/// DTX, no in-band FEC, no expected loss, VOIP.
+/// The defaults: Opus in and out at 48 kHz mono, balanced quality, voice clarity at intensity 1, 32 kbit/s with variable
+/// bitrate, complexity 5, automatic signal type, no DTX, no in-band FEC, no expected loss, VOIP; no time limit a packet,
+/// all other stages off, de-noise switched on for when the quality is high.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     pub(crate) sample_rate: SampleRate,
@@ -86,6 +98,25 @@ pub struct Settings {
     pub(crate) fec: bool,
     pub(crate) expected_loss_percent: u8,
     pub(crate) application: Application,
+    pub(crate) quality: Quality,
+    /// `None` for no limit.
+    pub(crate) max_processing_time_ms: Option<f32>,
+    pub(crate) input_format: Format,
+    pub(crate) output_format: Format,
+    /// Hz; `None` for that of the session.
+    pub(crate) input_sample_rate: Option<u32>,
+    pub(crate) output_sample_rate: Option<u32>,
+    pub(crate) framing: bool,
+    /// In units of 2.5 ms.
+    pub(crate) packet_units: u8,
+    pub(crate) metering: bool,
+    pub(crate) denoise: Switched<DenoiseParameters>,
+    pub(crate) noise_gate: Switched<NoiseGateParameters>,
+    pub(crate) compressor: Switched<CompressorParameters>,
+    pub(crate) equaliser: Switched<EqualiserParameters>,
+    pub(crate) limiter: Switched<LimiterParameters>,
+    pub(crate) spatial: Switched<SpatialParameters>,
+    pub(crate) voice_activity: Switched<VoiceActivityParameters>,
 }
 
 impl Default for Settings {
@@ -102,6 +133,22 @@ impl Default for Settings {
             fec: false,
             expected_loss_percent: 0,
             application: Application::Voip,
+            quality: Quality::Balanced,
+            max_processing_time_ms: None,
+            input_format: Format::Opus,
+            output_format: Format::Opus,
+            input_sample_rate: None,
+            output_sample_rate: None,
+            framing: false,
+            packet_units: 8,
+            metering: false,
+            denoise: Switched { on: true, ..Switched::default() },
+            noise_gate: Switched::default(),
+            compressor: Switched::default(),
+            equaliser: Switched::default(),
+            limiter: Switched::default(),
+            spatial: Switched::default(),
+            voice_activity: Switched::default(),
         }
     }
 }
@@ -167,6 +214,51 @@ impl Settings {
         self.application
     }
 
+    /// Which stages may run.
+    pub fn quality(&self) -> Quality {
+        self.quality
+    }
+
+    /// After how long a packet goes on without optional stages; `None` for no limit.
+    pub fn max_processing_time(&self) -> Option<Duration> {
+        self.max_processing_time_ms.map(|ms| Duration::from_secs_f32(ms / 1_000.0))
+    }
+
+    /// What packets that come in hold.
+    pub fn input_format(&self) -> Format {
+        self.input_format
+    }
+
+    /// What packets that go out hold.
+    pub fn output_format(&self) -> Format {
+        self.output_format
+    }
+
+    /// The rate of PCM that comes in, in Hz: the session's unless another one is set.
+    pub fn input_sample_rate(&self) -> u32 {
+        self.input_sample_rate.unwrap_or(self.sample_rate.hz())
+    }
+
+    /// The rate of PCM that goes out, in Hz: the session's unless another one is set.
+    pub fn output_sample_rate(&self) -> u32 {
+        self.output_sample_rate.unwrap_or(self.sample_rate.hz())
+    }
+
+    /// Whether messages hold any number of packets ([`framing`](crate::framing)), or are a packet each.
+    pub fn framing(&self) -> bool {
+        self.framing
+    }
+
+    /// Samples of one channel in an Opus packet that is made of PCM.
+    pub fn packet_samples(&self) -> usize {
+        usize::from(self.packet_units) * self.sample_rate.samples_per_unit()
+    }
+
+    /// What the engine's stages are told of the stream.
+    pub fn stream(&self) -> Stream {
+        Stream { sample_rate_hz: self.sample_rate.hz(), channels: self.channel_count() }
+    }
+
     /// The same at another rate.
     #[must_use]
     pub fn with_sample_rate(mut self, sample_rate: SampleRate) -> Settings {
@@ -181,9 +273,36 @@ impl Settings {
         self
     }
 
-    /// Samples of one channel by which a packet's answer lags behind the packet: the encoder's look-ahead of 6.5 ms, or
-    /// 2.5 ms when it is tuned for low delay (RFC 6716, section 2). The filters look at nothing that is yet to come.
+    /// By how much what comes out lags behind what goes in, in sound: the stages' look-ahead, the encoder's (6.5 ms, or
+    /// 2.5 ms when it is tuned for low delay; RFC 6716, section 2), and the resamplers' of PCM. Not in it is the time that
+    /// PCM waits for an Opus packet to be full.
+    pub fn delay(&self) -> Duration {
+        let at = |samples: usize, hz: u32| Duration::from_secs_f64(samples as f64 / f64::from(hz));
+        let hz = self.sample_rate.hz();
+        let converting = |from, to| at(Resampler::delay_between(from, to), to);
+        let input = match self.input_format {
+            Format::Opus => Duration::ZERO,
+            Format::Pcm(_) => converting(self.input_sample_rate(), hz),
+        };
+        let output = match self.output_format {
+            Format::Opus => at(self.encoder_delay_samples(), hz),
+            Format::Pcm(_) => converting(hz, self.output_sample_rate()),
+        };
+        input + at(self.engine_delay_samples(), hz) + output
+    }
+
+    /// Samples of one channel by which stages and encoder together delay the sound.
     pub fn delay_samples(&self) -> usize {
+        self.engine_delay_samples() + self.encoder_delay_samples()
+    }
+
+    /// Samples of one channel by which the stages delay the sound.
+    pub fn engine_delay_samples(&self) -> usize {
+        Engine::delay_samples(self)
+    }
+
+    /// Samples of one channel by which the encoder delays the sound.
+    pub fn encoder_delay_samples(&self) -> usize {
         let unit = self.sample_rate.samples_per_unit();
         match self.application {
             Application::LowDelay => unit,
@@ -192,18 +311,41 @@ impl Settings {
     }
 
     /// The stages' parameters, by the stages' names.
-    fn groups(&self) -> [(&'static str, &dyn Group); 0] {
-        []
+    fn groups(&self) -> [(&'static str, &dyn Group); 7] {
+        [
+            ("denoise", &self.denoise),
+            ("noise_gate", &self.noise_gate),
+            ("compressor", &self.compressor),
+            ("equaliser", &self.equaliser),
+            ("spatial", &self.spatial),
+            ("limiter", &self.limiter),
+            ("voice_activity", &self.voice_activity),
+        ]
     }
 
-    fn groups_mut(&mut self) -> [(&'static str, &mut dyn Group); 0] {
-        []
+    fn groups_mut(&mut self) -> [(&'static str, &mut dyn Group); 7] {
+        [
+            ("denoise", &mut self.denoise),
+            ("noise_gate", &mut self.noise_gate),
+            ("compressor", &mut self.compressor),
+            ("equaliser", &mut self.equaliser),
+            ("spatial", &mut self.spatial),
+            ("limiter", &mut self.limiter),
+            ("voice_activity", &mut self.voice_activity),
+        ]
     }
 
-    /// Whether going from `self` to `other` needs a codec that starts anew: libopus fixes these at initialisation.
+    /// Whether going from `self` to `other` changes what a stream consists of, so that all must begin anew: libopus fixes
+    /// rate, channels and application at initialisation, and so do the resamplers.
     pub(crate) fn same_stream(&self, other: &Settings) -> bool {
-        (self.sample_rate, self.channels, self.application)
-            == (other.sample_rate, other.channels, other.application)
+        let stream = |settings: &Settings| {
+            (
+                (settings.sample_rate, settings.channels, settings.application),
+                (settings.input_format, settings.input_sample_rate()),
+                (settings.output_format, settings.output_sample_rate(), settings.packet_units),
+            )
+        };
+        stream(self) == stream(other)
     }
 }
 

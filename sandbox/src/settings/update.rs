@@ -6,7 +6,6 @@ use serde::de::Deserializer;
 use serde::Deserialize;
 
 use super::fields::FIELDS;
-use super::group::accepted_range;
 use super::value::{shown_text, RawValue};
 use super::Settings;
 use crate::SettingError;
@@ -77,7 +76,15 @@ impl Settings {
     /// These settings with the wishes put on top: all of them, or none and the first that was refused.
     pub fn with(&self, update: &SettingsUpdate) -> Result<Settings, SettingError> {
         let mut next = *self;
-        update.wishes.iter().try_for_each(|(name, raw)| next.put(name, raw))?;
+        // What others depend on comes first: the quality, which sets the complexity, and the stages that are switched on
+        // by naming a parameter, which a switch of their own overrides.
+        for (name, _) in &update.wishes {
+            let stage = name.split_once('.').map(|(stage, _)| stage);
+            let group = next.groups_mut().into_iter().find(|(known, _)| Some(*known) == stage);
+            group.into_iter().for_each(|(_, group)| group.switch(true));
+        }
+        let (first, then): (Vec<_>, Vec<_>) = update.wishes.iter().partition(|(name, _)| name == "quality");
+        first.into_iter().chain(then).try_for_each(|(name, raw)| next.put(name, raw))?;
         Ok(next)
     }
 
@@ -110,14 +117,11 @@ impl Settings {
                 let index = (0..group.len())
                     .find(|index| group.name(*index) == parameter)
                     .ok_or_else(|| SettingError::Unknown { name: shown_text(name) })?;
-                let (least, most) = group.range(index);
-                let value = raw.number_within(least, most).ok_or_else(|| SettingError::Refused {
+                group.set(index, raw).ok_or_else(|| SettingError::Refused {
                     setting: name.to_owned(),
                     got: raw.shown(),
-                    accepted: accepted_range(least, most),
+                    accepted: group.accepted(index),
                 })?;
-                group.set(index, value);
-                group.switch(true);
             }
         }
         Ok(())
@@ -154,11 +158,66 @@ mod tests {
     #[test]
     fn every_setting_can_be_set_and_reads_back_as_it_was_written() {
         let json = serde_json::json!({
-            "sample_rate": 16000, "channels": 2, "intensity": 1.5, "bitrate": 24000, "vbr": false, "complexity": 9,
-            "dtx": true, "signal": "voice", "fec": true, "expected_loss_percent": 12, "application": "lowdelay",
+            "sample_rate": 16000, "channels": 2, "quality": "high_quality", "max_processing_time_ms": 2.5,
+            "input_format": "s24le", "output_format": "f32le", "input_sample_rate": 44100,
+            "output_sample_rate": "same", "framing": true, "packet_ms": 2.5, "metering": true, "intensity": 1.7,
+            "bitrate": 24000, "vbr": false, "complexity": 9, "dtx": true, "signal": "voice", "fec": true,
+            "expected_loss_percent": 12, "application": "lowdelay",
+            "denoise": { "enabled": false, "strength": 0.3 },
+            "noise_gate": { "enabled": true, "threshold_db": -41.5, "ratio": 3.0, "knee_db": 1.0, "range_db": 20.0,
+                "attack_ms": 1.5, "hold_ms": 11.0, "release_ms": 90.0 },
+            "compressor": { "enabled": false, "threshold_db": -21.0, "ratio": 4.0, "knee_db": 3.0, "attack_ms": 7.0,
+                "release_ms": 70.0, "make_up_db": 2.0 },
+            "spatial": { "enabled": true, "width": 1.4, "depth": 0.2, "pan": -0.1 },
+            "limiter": { "enabled": true, "ceiling_db": -3.0, "look_ahead_ms": 2.0, "release_ms": 50.0 },
+            "voice_activity": { "enabled": true, "threshold": 0.6, "hang_over_ms": 200.0, "minimum_speech_ms": 40.0 },
         });
         let settings = update(&json.to_string()).unwrap();
-        assert_eq!(serde_json::to_value(settings).unwrap(), json);
+        let mut told = serde_json::to_value(settings).unwrap();
+        let equaliser = told.as_object_mut().unwrap().remove("equaliser").unwrap();
+        assert_eq!(told, json);
+        assert_eq!((&equaliser["enabled"], &equaliser["band_5_kind"]), (&false.into(), &"off".into()));
+        told["equaliser"] = equaliser;
+        told["equaliser"]["band_2_kind"] = "low_shelf".into();
+        told["equaliser"]["band_5_gain_db"] = (-3.5).into();
+        assert_eq!(serde_json::to_value(update(&told.to_string()).unwrap()).unwrap(), told);
+    }
+
+    #[test]
+    fn naming_a_parameter_switches_its_stage_on_unless_a_switch_says_otherwise() {
+        let on = |json| update(json).unwrap().compressor.on;
+        assert!(on(r#"{"compressor":true}"#));
+        assert!(on(r#"{"compressor":{"ratio":4}}"#));
+        assert!(on(r#"{"compressor.ratio":4}"#));
+        assert!(!on(r#"{"compressor":{"ratio":4,"enabled":false}}"#));
+        assert!(!on(r#"{"compressor":{"enabled":false,"attack_ms":4}}"#));
+        assert!(!on("{}"));
+    }
+
+    #[test]
+    fn a_quality_brings_its_complexity_unless_one_is_asked_for() {
+        let complexity = |json| update(json).unwrap().complexity();
+        assert_eq!(complexity("{}"), Settings::default().quality().complexity());
+        assert_eq!(complexity(r#"{"quality":"battery_saver"}"#), 2);
+        assert_eq!(complexity(r#"{"complexity":7,"quality":"high_quality"}"#), 7);
+    }
+
+    #[test]
+    fn a_stages_parameter_is_refused_by_its_whole_name_with_its_range_or_words() {
+        for (json, said) in [
+            (r#"{"compressor":{"ratio":0.5}}"#, "compressor.ratio: got 0.5, accepted: a number from 1 to 50"),
+            (r#"{"compressor":{"ratio":"4"}}"#, "compressor.ratio: got \"4\", accepted: a number from 1 to 50"),
+            (r#"{"compressor":7}"#, "compressor: got 7, accepted: true, false or a map of its parameters"),
+            (
+                r#"{"equaliser":{"band_1_kind":"notch"}}"#,
+                "equaliser.band_1_kind: got \"notch\", accepted: \"off\", \"peak\", \"low_shelf\", \"high_shelf\", \
+                 \"low_pass\", \"high_pass\"",
+            ),
+        ] {
+            assert_eq!(update(json).unwrap_err().to_string(), said);
+        }
+        let unknown = update(r#"{"compressor":{"rate":4}}"#).unwrap_err().to_string();
+        assert!(unknown.starts_with("unknown setting \"compressor.rate\": accepted are "), "{unknown}");
     }
 
     #[test]
@@ -178,6 +237,15 @@ mod tests {
                 vec!["0", "44100", "-16000", "16000.5", "\"16000\"", "1e99"],
             ),
             ("channels", vec!["1", "2", "\"mono\""], vec!["0", "3", "\"five\"", "true", "[1]"]),
+            ("quality", vec!["\"balanced\""], vec!["\"best\"", "1"]),
+            ("max_processing_time_ms", vec!["0", "0.5", "1000"], vec!["-1", "1001", "\"5\""]),
+            ("input_format", vec!["\"opus\"", "\"s16le\""], vec!["\"mp3\"", "16"]),
+            ("output_format", vec!["\"f32le\""], vec!["\"s16be\""]),
+            ("input_sample_rate", vec!["\"same\"", "22050", "96000"], vec!["11025", "0", "\"44100\""]),
+            ("output_sample_rate", vec!["44100"], vec!["44099.5", "192000"]),
+            ("framing", vec!["true"], vec!["1"]),
+            ("packet_ms", vec!["2.5", "20", "120"], vec!["0", "3", "30", "140", "\"20\""]),
+            ("metering", vec!["true"], vec!["\"yes\""]),
             ("intensity", vec!["0", "0.5", "2"], vec!["-0.1", "2.01", "1e400", "\"1\"", "false"]),
             (
                 "bitrate",

@@ -105,6 +105,41 @@ impl Denoise {
         let (input, mut output) = ([1.0; NETWORK_FRAME], [0.0; NETWORK_FRAME]);
         network.process_frame(&mut output, &input);
     }
+
+    /// Passes samples on uncleaned, as late as [`process`](Stage::process) gives them: for when there is no time.
+    pub fn pass(&mut self, block: &mut [f32]) {
+        self.process_or_pass(block, false);
+    }
+
+    fn process_or_pass(&mut self, block: &mut [f32], cleans: bool) {
+        let frame_length = self.conversion.frame_length();
+        if frame_length == 0 {
+            return;
+        }
+        let channel_count = self.channel_count;
+        let mut rest = block;
+        while !rest.is_empty() {
+            let count = (rest.len() / channel_count).min(frame_length - self.filled);
+            if count == 0 {
+                return; // no whole sample frame
+            }
+            let (now, later) = rest.split_at_mut(count * channel_count);
+            for (index, channel) in self.channels[..channel_count].iter_mut().enumerate() {
+                channel.exchange(&mut now[index..], channel_count, self.filled..self.filled + count);
+            }
+            self.filled += count;
+            if self.filled == frame_length {
+                self.filled = 0;
+                // Not towards 0, for a frame must not cost the network just to fade it out.
+                let strengths = if cleans { (self.strength, self.target_strength) } else { (0.0, 0.0) };
+                self.channels[..channel_count]
+                    .iter_mut()
+                    .for_each(|channel| channel.clean(self.conversion, strengths));
+                self.strength = strengths.1;
+            }
+            rest = later;
+        }
+    }
 }
 
 impl Stage for Denoise {
@@ -141,36 +176,15 @@ impl Stage for Denoise {
     }
 
     fn process(&mut self, block: &mut [f32]) {
-        let frame_length = self.conversion.frame_length();
-        if frame_length == 0 {
-            return;
-        }
-        let channel_count = self.channel_count;
-        let mut rest = block;
-        while !rest.is_empty() {
-            let count = (rest.len() / channel_count).min(frame_length - self.filled);
-            if count == 0 {
-                return; // no whole sample frame
-            }
-            let (now, later) = rest.split_at_mut(count * channel_count);
-            for (index, channel) in self.channels[..channel_count].iter_mut().enumerate() {
-                channel.exchange(&mut now[index..], channel_count, self.filled..self.filled + count);
-            }
-            self.filled += count;
-            if self.filled == frame_length {
-                self.filled = 0;
-                let strengths = (self.strength, self.target_strength);
-                self.channels[..channel_count]
-                    .iter_mut()
-                    .for_each(|channel| channel.clean(self.conversion, strengths));
-                self.strength = self.target_strength;
-            }
-            rest = later;
-        }
+        self.process_or_pass(block, true);
     }
 
     fn delay_samples(&self) -> usize {
-        self.conversion.frame_length() + self.conversion.inner_delay()
+        self.conversion.delay()
+    }
+
+    fn delay_at(stream: Stream, _: &DenoiseParameters) -> usize {
+        Conversion::for_rate(stream.sample_rate_hz).delay()
     }
 }
 
@@ -206,6 +220,10 @@ impl Conversion {
             Self::Interpolate(factor) => NETWORK_FRAME / factor,
             Self::Halve => LONGEST_FRAME,
         }
+    }
+
+    fn delay(self) -> usize {
+        self.frame_length() + self.inner_delay()
     }
 
     /// Samples by which a cleaned frame lags behind the frame it was made from: one frame for the network, whose
@@ -290,7 +308,7 @@ impl Channel {
             self.silent_frames = 0;
         }
         let output = &mut self.output[..length];
-        if self.silent_frames == SILENT_FRAMES_BEFORE_REST {
+        if (from, to) == (0.0, 0.0) || self.silent_frames == SILENT_FRAMES_BEFORE_REST {
             output.fill(0.0);
         } else {
             self.silent_frames += u32::from(peak < SILENCE);

@@ -48,16 +48,12 @@ impl BandKind {
         BandKind::HighPass,
     ];
 
+    /// As clients write them, in the order of [`ALL`](Self::ALL).
+    pub const NAMES: [&'static str; 6] = ["off", "peak", "low_shelf", "high_shelf", "low_pass", "high_pass"];
+
     /// As clients write it.
     pub fn name(self) -> &'static str {
-        match self {
-            BandKind::Off => "off",
-            BandKind::Peak => "peak",
-            BandKind::LowShelf => "low_shelf",
-            BandKind::HighShelf => "high_shelf",
-            BandKind::LowPass => "low_pass",
-            BandKind::HighPass => "high_pass",
-        }
+        Self::NAMES[self as usize]
     }
 
     /// The kind of that number; the nearest for a number between two or outside of them.
@@ -153,6 +149,13 @@ impl Described for EqualiserParameters {
         3 "band_4_kind" "band_4_frequency_hz" "band_4_gain_db" "band_4_q"
         4 "band_5_kind" "band_5_frequency_hz" "band_5_gain_db" "band_5_q"
     };
+
+    fn words(index: usize) -> &'static [&'static str] {
+        match index % (Self::PARAMETERS.len() / BANDS) {
+            0 => &BandKind::NAMES,
+            _ => &[],
+        }
+    }
 }
 
 /// The equaliser. It delays nothing; each channel has its own memory.

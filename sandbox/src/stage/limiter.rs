@@ -98,14 +98,7 @@ impl Limiter {
     fn with_memory(stream: Stream, parameters: &LimiterParameters, mut delayed: Vec<f32>) -> Limiter {
         let parameters = accepted(parameters);
         let rate = stream.sample_rate_hz;
-        let group = match rate {
-            0..=12_000 => 4,
-            12_001..=24_000 => 8,
-            24_001..=48_000 => 16,
-            _ => LONGEST_GROUP,
-        };
-        let look_ahead_samples = f64::from(parameters.look_ahead_ms) / 1_000.0 * f64::from(rate);
-        let look_ahead_groups = ((look_ahead_samples / group as f64).ceil() as usize).min(MOST_TICKS);
+        let (group, look_ahead_groups) = groups(rate, &parameters);
         let delay = (LAG + look_ahead_groups * group) * stream.channels;
         delayed.clear();
         delayed.resize(delay, 0.0);
@@ -208,6 +201,23 @@ impl Stage for Limiter {
     fn delay_samples(&self) -> usize {
         LAG + self.look_ahead_groups * self.group
     }
+
+    fn delay_at(stream: Stream, parameters: &LimiterParameters) -> usize {
+        let (group, look_ahead_groups) = groups(stream.sample_rate_hz, &accepted(parameters));
+        LAG + look_ahead_groups * group
+    }
+}
+
+/// Samples that share one measurement, and how many such groups the look-ahead has.
+fn groups(sample_rate_hz: u32, parameters: &LimiterParameters) -> (usize, usize) {
+    let group = match sample_rate_hz {
+        0..=12_000 => 4,
+        12_001..=24_000 => 8,
+        24_001..=48_000 => 16,
+        _ => LONGEST_GROUP,
+    };
+    let look_ahead_samples = f64::from(parameters.look_ahead_ms) / 1_000.0 * f64::from(sample_rate_hz);
+    (group, ((look_ahead_samples / group as f64).ceil() as usize).min(MOST_TICKS))
 }
 
 fn amplitude(level_db: f32) -> f64 {

@@ -56,6 +56,11 @@ pub trait Stage {
     fn delay_samples(&self) -> usize {
         0
     }
+
+    /// The same for a stage that begins `stream` with `parameters`.
+    fn delay_at(_stream: Stream, _parameters: &Self::Parameters) -> usize {
+        0
+    }
 }
 
 /// One number among a stage's parameters.
@@ -75,4 +80,9 @@ pub struct Parameter<P: 'static> {
 pub trait Described: Copy + Default + 'static {
     /// Every number among them, in the order in which they are documented.
     const PARAMETERS: &'static [Parameter<Self>];
+
+    /// The words for the `index`th of them if it is a choice, each at the place that is its number; none otherwise.
+    fn words(_index: usize) -> &'static [&'static str] {
+        &[]
+    }
 }

@@ -162,7 +162,7 @@ fn answer_command(text: &str, sandbox: &mut AudioSandbox, frames: u64) -> String
 }
 
 fn delay_ms(sandbox: &AudioSandbox) -> f64 {
-    sandbox.delay_samples() as f64 * 1_000.0 / f64::from(sandbox.settings().sample_rate().hz())
+    sandbox.settings().delay().as_secs_f64() * 1_000.0
 }
 
 fn send_reply(socket: &mut WebSocket<TcpStream>, reply: &Reply<'_>) -> Result<(), tungstenite::Error> {

@@ -1,0 +1,165 @@
+//! The engine: all stages in their order, between decoder and encoder.
+//!
+//! ```text
+//!  in -> sanitise -> de-noise -> voice clarity -> gate -> compressor -> equaliser -> spatial -> limiter -> out
+//!           |            |                                                                       |
+//!           |            `-> voice activity                                                      `-> level, loudness
+//!           `-> genre ...> parameters of gate, compressor, equaliser, spatial
+//! ```
+//!
+//! A stage runs if the session has switched it on and its [`Quality`] has it. Stages are built when a session first
+//! wants them and kept from then on, so a sandbox that only serves speech stays small. The limiter comes last, so that
+//! nothing behind it can raise a peak again.
+//!
+//! What a session can do without (de-noise, and all that only listens) is *optional*: when a packet's time is spent
+//! ([`Budget`]), it is left out for the rest of that packet.
+
+mod budget;
+mod listening;
+mod quality;
+mod slot;
+
+use crate::filter::sanitise;
+use crate::stage::{Compressor, Denoise, Equaliser, Limiter, NoiseGate, Spatial};
+use crate::{Settings, Stage, Stream, VoiceClarity};
+
+pub(crate) use budget::Budget;
+use listening::Listening;
+pub use listening::{Event, Readings};
+pub use quality::Quality;
+use slot::Slot;
+
+/// How often the budget is looked at: every 10 ms of sound.
+const SLICES_PER_SECOND: u32 = 100;
+
+/// All stages, for one stream.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    stream: Stream,
+    denoise: Slot<Denoise>,
+    clarity: VoiceClarity,
+    gate: Slot<NoiseGate>,
+    compressor: Slot<Compressor>,
+    equaliser: Slot<Equaliser>,
+    spatial: Slot<Spatial>,
+    limiter: Slot<Limiter>,
+    listening: Listening,
+}
+
+impl Engine {
+    pub(crate) fn new(settings: &Settings) -> Engine {
+        let mut engine = Engine {
+            stream: settings.stream(),
+            denoise: Slot::default(),
+            clarity: VoiceClarity::new(settings),
+            gate: Slot::default(),
+            compressor: Slot::default(),
+            equaliser: Slot::default(),
+            spatial: Slot::default(),
+            limiter: Slot::default(),
+            listening: Listening::new(settings),
+        };
+        engine.start(settings);
+        engine
+    }
+
+    /// Begins a new stream.
+    pub(crate) fn start(&mut self, settings: &Settings) {
+        self.stream = settings.stream();
+        self.clarity.start(settings);
+        self.listening.start(settings);
+        self.each_slot(settings, true);
+    }
+
+    /// Puts other parameters in force in mid-stream. A stage that is switched on begins anew; one with a delay then
+    /// begins with silence of that length.
+    pub(crate) fn set(&mut self, settings: &Settings) {
+        self.clarity.set_intensity(settings.intensity());
+        self.listening.set(settings);
+        self.each_slot(settings, false);
+    }
+
+    fn each_slot(&mut self, settings: &Settings, anew: bool) {
+        let (stream, runs) = (self.stream, Runs::of(settings));
+        self.denoise.configure(anew, runs.denoise, stream, &settings.denoise.parameters);
+        self.gate.configure(anew, runs.gate, stream, &settings.noise_gate.parameters);
+        self.compressor.configure(anew, runs.compressor, stream, &settings.compressor.parameters);
+        self.equaliser.configure(anew, runs.equaliser, stream, &settings.equaliser.parameters);
+        self.spatial.configure(anew, runs.spatial, stream, &settings.spatial.parameters);
+        self.limiter.configure(anew, runs.limiter, stream, &settings.limiter.parameters);
+    }
+
+    /// Processes interleaved samples in place, and keeps to `budget`.
+    pub(crate) fn process(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>) {
+        self.listening.begin();
+        sanitise::within_limit(pcm);
+        let slice = (self.stream.sample_rate_hz / SLICES_PER_SECOND) as usize * self.stream.channels;
+        for block in pcm.chunks_mut(slice) {
+            let all = budget.has_time();
+            match all {
+                true => self.denoise.with(|denoise| denoise.process(block)),
+                false => self.denoise.with(|denoise| denoise.pass(block)),
+            }
+            if all {
+                self.listening.before(block);
+            }
+            self.clarity.process(block);
+            self.gate.with(|gate| gate.process(block));
+            self.compressor.with(|compressor| compressor.process(block));
+            self.equaliser.with(|equaliser| equaliser.process(block));
+            self.spatial.with(|spatial| spatial.process(block));
+            self.limiter.with(|limiter| limiter.process(block));
+            if all {
+                self.listening.after(block);
+            }
+        }
+    }
+
+    /// What happened in the last call of [`process`](Self::process).
+    pub(crate) fn events(&self) -> &[Event] {
+        self.listening.events()
+    }
+
+    /// What the meters show.
+    pub(crate) fn readings(&self) -> Readings {
+        let mut readings = self.listening.readings();
+        readings.gate_reduction_db = self.gate.get(NoiseGate::reduction_db);
+        readings.compressor_reduction_db = self.compressor.get(Compressor::reduction_db);
+        readings.limiter_reduction_db = self.limiter.get(Limiter::reduction_db);
+        readings
+    }
+
+    /// Sample frames by which what comes out lags behind what goes in, with `settings` in force.
+    pub(crate) fn delay_samples(settings: &Settings) -> usize {
+        let (stream, runs) = (settings.stream(), Runs::of(settings));
+        let denoise = Denoise::delay_at(stream, &settings.denoise.parameters);
+        let limiter = Limiter::delay_at(stream, &settings.limiter.parameters);
+        // The others delay nothing.
+        usize::from(runs.denoise) * denoise + usize::from(runs.limiter) * limiter
+    }
+}
+
+/// Which stages run: those that are switched on and in the session's quality.
+#[derive(Debug, Clone, Copy)]
+struct Runs {
+    denoise: bool,
+    gate: bool,
+    compressor: bool,
+    equaliser: bool,
+    spatial: bool,
+    limiter: bool,
+}
+
+impl Runs {
+    fn of(settings: &Settings) -> Runs {
+        let quality = settings.quality;
+        Runs {
+            denoise: settings.denoise.on && quality.has_denoise(),
+            gate: settings.noise_gate.on,
+            compressor: settings.compressor.on,
+            equaliser: settings.equaliser.on,
+            spatial: settings.spatial.on && quality.has_spatial(),
+            limiter: settings.limiter.on,
+        }
+    }
+}
