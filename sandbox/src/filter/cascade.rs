@@ -3,8 +3,7 @@
 //! Direct form I in `f64`: with a low frequency at a high rate the poles lie so near to 1 that `f32` would round
 //! audibly. In this form the memory is past inputs and outputs, whatever the coefficients: they can move while sound
 //! passes, and a constant input stays exactly where the sections leave it. The outputs of one section are the inputs
-//! of the next, so they are remembered once. All sections run sample by sample in one loop: each waits for its own last
-//! output only, so the processor works on all of them at once.
+//! of the next, so they are remembered once.
 
 use super::biquad::FLUSH_BELOW;
 use super::cookbook::Section;
@@ -56,6 +55,7 @@ impl Cascade {
                 count += 1;
             }
         }
+        let active = &active[..count];
         match count {
             0 => {
                 let frames = block.len() / CHANNELS;
@@ -64,11 +64,10 @@ impl Cascade {
                     self.input[0][..CHANNELS].copy_from_slice(&wide::<CHANNELS>(frame));
                 }
             }
-            1 => self.run::<CHANNELS, 1>(sections, &active, block),
-            2 => self.run::<CHANNELS, 2>(sections, &active, block),
-            3 => self.run::<CHANNELS, 3>(sections, &active, block),
-            4 => self.run::<CHANNELS, 4>(sections, &active, block),
-            _ => self.run::<CHANNELS, SECTIONS>(sections, &active, block),
+            // Sections that do nothing make the number even, for two fit into one register.
+            1 | 2 => self.run::<CHANNELS, 2>(sections, active, block),
+            3 | 4 => self.run::<CHANNELS, 4>(sections, active, block),
+            _ => self.run::<CHANNELS, 6>(sections, active, block),
         }
         let mut before = self.input;
         for (section, output) in sections.iter().zip(&mut self.outputs) {
@@ -82,31 +81,23 @@ impl Cascade {
     fn run<const CHANNELS: usize, const COUNT: usize>(
         &mut self,
         sections: &[Option<Section>; SECTIONS],
-        active: &[usize; SECTIONS],
+        active: &[usize],
         block: &mut [f32],
     ) {
-        let mut coefficients = [Section::default(); COUNT];
-        let mut input = narrow::<CHANNELS>(&self.input);
-        let mut outputs = [[[0.0; CHANNELS]; 2]; COUNT];
-        for at in 0..COUNT {
-            coefficients[at] = sections[active[at]].unwrap_or_default();
-            outputs[at] = narrow::<CHANNELS>(&self.outputs[active[at]]);
+        let mut row = Row::<CHANNELS, COUNT>::new();
+        let mut before = narrow(&self.input);
+        for (at, index) in active.iter().enumerate() {
+            let outputs = narrow(&self.outputs[*index]);
+            row.load(at, &sections[*index].unwrap_or_default(), &before, &outputs);
+            before = outputs;
         }
-        for frame in block.chunks_exact_mut(CHANNELS) {
-            let mut x = wide::<CHANNELS>(frame);
-            let mut before = input;
-            input = [x, input[0]];
-            for at in 0..COUNT {
-                let y = output(&coefficients[at], &x, &before, &outputs[at]);
-                before = outputs[at];
-                outputs[at] = [y, before[0]];
-                x = y;
-            }
-            give(&x, frame);
+        for at in active.len()..COUNT {
+            row.load(at, &Section { b0: 1.0, ..Section::default() }, &before, &before);
         }
-        store(&mut self.input, &input);
-        for at in 0..COUNT {
-            store(&mut self.outputs[active[at]], &outputs[at]);
+        row.process(block);
+        store(&mut self.input, &[row.x1[0], row.x2[0]]);
+        for (at, index) in active.iter().enumerate() {
+            store(&mut self.outputs[*index], &[row.y1[at], row.y2[at]]);
         }
     }
 
@@ -163,7 +154,7 @@ impl Cascade {
     }
 
     /// Sets memory that has faded to nothing to zero, each section's for itself: a high one is silent long before a low
-    /// one. To be called at least once a millisecond, at fixed places of the stream.
+    /// one. To be called now and then, at fixed places of the stream.
     #[inline]
     pub(crate) fn flush(&mut self) {
         let histories = self.outputs.iter_mut().chain(&mut self.wet).chain([&mut self.input]);
@@ -175,7 +166,102 @@ impl Cascade {
     }
 }
 
-/// The difference equation. What does not need the last output is summed first, so that it is ready when that arrives.
+/// Sections at work, their numbers side by side.
+///
+/// Each section is one sample behind the one before it. So none waits for another within a step, and all of them are
+/// computed together; at the beginning and at the end of a block some have nothing to do.
+struct Row<const CHANNELS: usize, const COUNT: usize> {
+    b0: [f64; COUNT],
+    b1: [f64; COUNT],
+    b2: [f64; COUNT],
+    a1: [f64; COUNT],
+    a2: [f64; COUNT],
+    x1: [[f64; CHANNELS]; COUNT],
+    x2: [[f64; CHANNELS]; COUNT],
+    y1: [[f64; CHANNELS]; COUNT],
+    y2: [[f64; CHANNELS]; COUNT],
+}
+
+impl<const CHANNELS: usize, const COUNT: usize> Row<CHANNELS, COUNT> {
+    const LAST: usize = COUNT - 1;
+
+    fn new() -> Self {
+        let (coefficients, values) = ([0.0; COUNT], [[0.0; CHANNELS]; COUNT]);
+        Row {
+            b0: coefficients,
+            b1: coefficients,
+            b2: coefficients,
+            a1: coefficients,
+            a2: coefficients,
+            x1: values,
+            x2: values,
+            y1: values,
+            y2: values,
+        }
+    }
+
+    fn load(
+        &mut self,
+        at: usize,
+        section: &Section,
+        inputs: &History<CHANNELS>,
+        outputs: &History<CHANNELS>,
+    ) {
+        let Section { b0, b1, b2, a1, a2 } = *section;
+        (self.b0[at], self.b1[at], self.b2[at], self.a1[at], self.a2[at]) = (b0, b1, b2, a1, a2);
+        [self.x1[at], self.x2[at]] = *inputs;
+        [self.y1[at], self.y2[at]] = *outputs;
+    }
+
+    fn process(&mut self, block: &mut [f32]) {
+        let frames = block.len() / CHANNELS;
+        for step in 0..Self::LAST {
+            self.some(step, frames, block);
+        }
+        for step in Self::LAST..frames {
+            self.all(wide::<CHANNELS>(&block[step * CHANNELS..][..CHANNELS]));
+            give(&self.y1[Self::LAST], &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+        }
+        for step in frames.max(Self::LAST)..frames + Self::LAST {
+            self.some(step, frames, block);
+        }
+    }
+
+    #[inline(always)]
+    fn all(&mut self, input: [f64; CHANNELS]) {
+        let mut x = [input; COUNT];
+        x[1..].copy_from_slice(&self.y1[..Self::LAST]);
+        let mut y = [[0.0; CHANNELS]; COUNT];
+        for at in 0..COUNT {
+            for channel in 0..CHANNELS {
+                // What does not need the last output is summed first, so that it is ready when that arrives.
+                let early = (self.b1[at] * self.x1[at][channel] + self.b2[at] * self.x2[at][channel])
+                    - self.a2[at] * self.y2[at][channel];
+                y[at][channel] = (self.b0[at] * x[at][channel] + early) - self.a1[at] * self.y1[at][channel];
+            }
+        }
+        (self.x2, self.x1) = (self.x1, x);
+        (self.y2, self.y1) = (self.y1, y);
+    }
+
+    /// A step in which some sections have no sample of this block.
+    fn some(&mut self, step: usize, frames: usize, block: &mut [f32]) {
+        // The last first, for it takes what the one before it gave in the step before.
+        for at in (0..COUNT).rev().filter(|at| *at <= step && step - *at < frames) {
+            let x = if at == 0 { wide(&block[step * CHANNELS..][..CHANNELS]) } else { self.y1[at - 1] };
+            let Row { b0, b1, b2, a1, a2, .. } = &*self;
+            let section = Section { b0: b0[at], b1: b1[at], b2: b2[at], a1: a1[at], a2: a2[at] };
+            let y = output(&section, &x, &[self.x1[at], self.x2[at]], &[self.y1[at], self.y2[at]]);
+            (self.x2[at], self.x1[at]) = (self.x1[at], x);
+            (self.y2[at], self.y1[at]) = (self.y1[at], y);
+            if at == Self::LAST {
+                give(&y, &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+            }
+        }
+    }
+}
+
+/// The difference equation, in the same order as above.
 #[inline(always)]
 fn output<const CHANNELS: usize>(
     section: &Section,
@@ -184,7 +270,7 @@ fn output<const CHANNELS: usize>(
     [y1, y2]: &History<CHANNELS>,
 ) -> [f64; CHANNELS] {
     let Section { b0, b1, b2, a1, a2 } = *section;
-    std::array::from_fn(|c| ((b0 * x[c]) + ((b1 * x1[c] + b2 * x2[c]) - a2 * y2[c])) - a1 * y1[c])
+    std::array::from_fn(|c| (b0 * x[c] + ((b1 * x1[c] + b2 * x2[c]) - a2 * y2[c])) - a1 * y1[c])
 }
 
 #[inline(always)]

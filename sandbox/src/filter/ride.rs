@@ -4,7 +4,7 @@
 //! of one tick decides where the gain is at the end of the next; with ticks of one sample the gain of a sample follows
 //! from the samples before it.
 
-use super::level::largest_magnitude;
+use super::level::largest_of;
 
 /// What becomes smaller than this is made 0, long before it is subnormal and slow.
 const FLUSH_BELOW: f32 = 1e-30;
@@ -37,7 +37,7 @@ impl Ride {
             let frames = (self.tick_samples - self.seen).min(rest.len() / self.channels);
             let (part, behind) = rest.split_at_mut(frames * self.channels);
             rest = behind;
-            self.peak = self.peak.max(largest_magnitude(part.iter().copied()));
+            self.peak = self.peak.max(largest_of(part));
             self.apply(part);
             self.seen += frames;
             if self.seen == self.tick_samples {

@@ -18,6 +18,8 @@ pub const BANDS: usize = SECTIONS;
 const HIGHEST_FREQUENCY: f64 = 0.49;
 /// A change takes so many ticks, of a millisecond each.
 const GLIDE_TICKS: u32 = 20;
+/// So often, in ticks, memory that has faded to nothing is cleared.
+const FLUSH_TICKS: usize = 16;
 
 /// What a band does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,8 +163,10 @@ pub struct Equaliser {
     stream: Stream,
     bands: [Glide; BANDS],
     tick_samples: usize,
-    /// Sample frames of this tick already seen.
+    /// Sample frames already seen since memory was looked through last, [`FLUSH_TICKS`] at the most.
     seen: usize,
+    /// Whether parameters were set that are not looked at yet.
+    set: bool,
     /// What each band does in this tick while none changes, ...
     sections: [Option<Section>; BANDS],
     /// ... and what they do while one does.
@@ -182,6 +186,7 @@ impl Stage for Equaliser {
             bands,
             tick_samples: ((stream.sample_rate_hz as usize + 500) / 1_000).min(LONGEST_TICK),
             seen: 0,
+            set: false,
             fades: [None; BANDS],
             fading: false,
             cascade: Cascade::default(),
@@ -197,6 +202,7 @@ impl Stage for Equaliser {
         for (glide, band) in self.bands.iter_mut().zip(&accepted(parameters).bands) {
             glide.aim(Point::of(band, self.stream));
         }
+        self.set = true;
     }
 
     fn process(&mut self, block: &mut [f32]) {
@@ -210,21 +216,26 @@ impl Stage for Equaliser {
 
 impl Equaliser {
     fn process_channels<const CHANNELS: usize>(&mut self, block: &mut [f32]) {
+        let (tick, period) = (self.tick_samples, self.tick_samples * FLUSH_TICKS);
         let mut rest = block;
         while rest.len() >= CHANNELS {
-            let frames = (self.tick_samples - self.seen).min(rest.len() / CHANNELS);
+            let seen_of_tick = self.seen % tick;
+            // Where nothing changes there is no need to stop at each tick.
+            let left = if self.fading || self.set { tick - seen_of_tick } else { period - self.seen };
+            let frames = left.min(rest.len() / CHANNELS);
             let (part, behind) = rest.split_at_mut(frames * CHANNELS);
             rest = behind;
             if self.fading {
-                let place = (self.seen, self.tick_samples);
-                self.cascade.process_fading::<CHANNELS>(&self.fades, place, part);
+                self.cascade.process_fading::<CHANNELS>(&self.fades, (seen_of_tick, tick), part);
             } else {
                 self.cascade.process::<CHANNELS>(&self.sections, part);
             }
             self.seen += frames;
-            if self.seen == self.tick_samples {
+            if self.seen == period {
                 self.seen = 0;
                 self.cascade.flush();
+            }
+            if self.seen % tick == 0 {
                 self.tick();
             }
         }
@@ -232,6 +243,7 @@ impl Equaliser {
 
     /// What the next tick does.
     fn tick(&mut self) {
+        self.set = false;
         let was_fading = std::mem::replace(&mut self.fading, self.bands.iter().any(Glide::moves));
         if !self.fading && !was_fading {
             return;
