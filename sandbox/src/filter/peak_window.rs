@@ -93,10 +93,9 @@ impl HeldLevel {
         HeldLevel { window: self.window.after(&before.window), ..*before }
     }
 
-    /// By how many samples later than its rise the fall of a level is seen, on average over where in a tick they lie.
-    /// The last sample before a fall gives its tick the old peak, as does the first one behind a rise the new one.
-    pub(crate) fn held_samples(&self, tick_samples: usize) -> f64 {
-        self.window.ticks() * tick_samples as f64 - 1.0
+    /// For how many ticks a level is held on average.
+    pub(crate) fn held_ticks(&self) -> f64 {
+        self.window.ticks()
     }
 
     /// Takes the peak (0 or more) of one more tick and gives the level in dB relative to full scale.

@@ -105,7 +105,7 @@ impl Limiter {
             _ => LONGEST_GROUP,
         };
         let look_ahead_samples = f64::from(parameters.look_ahead_ms) / 1_000.0 * f64::from(rate);
-        let look_ahead_groups = ((look_ahead_samples / group as f64).ceil() as usize).min(MOST_TICKS);
+        let look_ahead_groups = ((look_ahead_samples / group as f64).ceil() as usize).clamp(2, MOST_TICKS);
         let delay = (LAG + look_ahead_groups * group) * stream.channels;
         delayed.clear();
         delayed.resize(delay, 0.0);
@@ -119,7 +119,8 @@ impl Limiter {
             ceiling,
             seen: 0,
             meters: [TruePeak::new(group), TruePeak::new(group)],
-            look_ahead: LookAhead::new(look_ahead_groups, ceiling, release_groups),
+            // A group's gain is found when the group is complete: that is one of those by which sound is delayed.
+            look_ahead: LookAhead::new(look_ahead_groups - 1, ceiling, release_groups),
             gain: 1.0,
             target: 1.0,
             step: 0.0,

@@ -168,8 +168,9 @@ impl Computer {
         let ticks_per_ms = f64::from(rate) / 1_000.0 / tick_samples as f64;
         let hold_ticks = f64::from(hold_ms) * ticks_per_ms;
         let level = HeldLevel::new(hold_ticks.min(f64::from(LONGEST_WINDOW_MS) * ticks_per_ms));
-        let held_ticks = level.held_samples(tick_samples) / tick_samples as f64;
-        let hold_ticks = (hold_ticks - held_ticks).round().max(0.0) as u32;
+        // A fall lies half a tick before the end of its own on average; the window ends the ticks that it holds later.
+        let fall_ticks = (tick_samples - 1) as f64 / 2.0 / tick_samples as f64;
+        let hold_ticks = (hold_ticks - level.held_ticks() - fall_ticks).round().max(0.0) as u32;
         let times = Times { fall_ms: release_ms.into(), rise_ms: attack_ms.into() };
         Computer {
             stream,
