@@ -5,8 +5,8 @@
 
 use divan::Bencher;
 use sandbox::{
-    Band, BandKind, Compressor, CompressorParameters, Equaliser, EqualiserParameters, Limiter, LimiterParameters,
-    NoiseGate, NoiseGateParameters, Stage, Stream,
+    Band, BandKind, Compressor, CompressorParameters, Equaliser, EqualiserParameters, Limiter,
+    LimiterParameters, NoiseGate, NoiseGateParameters, Stage, Stream,
 };
 
 fn main() {
@@ -30,7 +30,9 @@ fn blocks(channels: usize, gain: f32) -> Vec<Vec<f32>> {
         gain * buzz * (0.5 + 0.5 * (seconds * 8.0).sin()).powi(3)
     };
     let block = |number: usize| {
-        (number * BLOCK..(number + 1) * BLOCK).flat_map(|at| std::iter::repeat_n(sample(at), channels)).collect()
+        (number * BLOCK..(number + 1) * BLOCK)
+            .flat_map(|at| std::iter::repeat_n(sample(at), channels))
+            .collect()
     };
     (0..100).map(block).collect()
 }

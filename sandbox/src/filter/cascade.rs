@@ -64,10 +64,16 @@ impl Cascade {
                     self.input[0][..CHANNELS].copy_from_slice(&wide::<CHANNELS>(frame));
                 }
             }
-            // Sections that do nothing make the number even, for two fit into one register.
-            1 | 2 => self.run::<CHANNELS, 2>(sections, active, block),
-            3 | 4 => self.run::<CHANNELS, 4>(sections, active, block),
-            _ => self.run::<CHANNELS, 6>(sections, active, block),
+            _ if CHANNELS == 1 => match count.div_ceil(2) {
+                1 => self.run::<CHANNELS, 1>(sections, active, block),
+                2 => self.run::<CHANNELS, 2>(sections, active, block),
+                _ => self.run::<CHANNELS, 3>(sections, active, block),
+            },
+            1 => self.run::<CHANNELS, 1>(sections, active, block),
+            2 => self.run::<CHANNELS, 2>(sections, active, block),
+            3 => self.run::<CHANNELS, 3>(sections, active, block),
+            4 => self.run::<CHANNELS, 4>(sections, active, block),
+            _ => self.run::<CHANNELS, SECTIONS>(sections, active, block),
         }
         let mut before = self.input;
         for (section, output) in sections.iter().zip(&mut self.outputs) {
@@ -78,26 +84,26 @@ impl Cascade {
         }
     }
 
-    fn run<const CHANNELS: usize, const COUNT: usize>(
+    fn run<const CHANNELS: usize, const COLUMNS: usize>(
         &mut self,
         sections: &[Option<Section>; SECTIONS],
         active: &[usize],
         block: &mut [f32],
     ) {
-        let mut row = Row::<CHANNELS, COUNT>::new();
-        let mut before = narrow(&self.input);
+        let mut lanes = Lanes::<CHANNELS, COLUMNS>::new();
+        let mut before = self.input;
         for (at, index) in active.iter().enumerate() {
-            let outputs = narrow(&self.outputs[*index]);
-            row.load(at, &sections[*index].unwrap_or_default(), &before, &outputs);
-            before = outputs;
+            lanes.load(at, &sections[*index].unwrap_or_default(), &before, &self.outputs[*index]);
+            before = self.outputs[*index];
         }
-        for at in active.len()..COUNT {
-            row.load(at, &Section { b0: 1.0, ..Section::default() }, &before, &before);
+        // What is left over in the second lane does nothing.
+        for at in active.len()..Lanes::<CHANNELS, COLUMNS>::SECTIONS {
+            lanes.load(at, &Section { b0: 1.0, ..Section::default() }, &before, &before);
         }
-        row.process(block);
-        store(&mut self.input, &[row.x1[0], row.x2[0]]);
+        lanes.process(block);
+        lanes.store_input(&mut self.input);
         for (at, index) in active.iter().enumerate() {
-            store(&mut self.outputs[*index], &[row.y1[at], row.y2[at]]);
+            lanes.store_output(at, &mut self.outputs[*index]);
         }
     }
 
@@ -166,51 +172,71 @@ impl Cascade {
     }
 }
 
-/// Sections at work, their numbers side by side.
+/// Sections at work, two lanes side by side in each register.
 ///
-/// Each section is one sample behind the one before it. So none waits for another within a step, and all of them are
-/// computed together; at the beginning and at the end of a block some have nothing to do.
-struct Row<const CHANNELS: usize, const COUNT: usize> {
-    b0: [f64; COUNT],
-    b1: [f64; COUNT],
-    b2: [f64; COUNT],
-    a1: [f64; COUNT],
-    a2: [f64; COUNT],
-    x1: [[f64; CHANNELS]; COUNT],
-    x2: [[f64; CHANNELS]; COUNT],
-    y1: [[f64; CHANNELS]; COUNT],
-    y2: [[f64; CHANNELS]; COUNT],
+/// With two channels each has a lane, and a column is a section. With one channel the first half of the sections has the
+/// first lane, the second half the other one: `0 1 2` above `3 4 5`, where what comes out of 2 goes into 3.
+///
+/// Each column is one sample behind the one before it (and the second half behind the first). So no section waits for
+/// another within a step, and all of them are computed together; at the beginning and at the end of a block some have
+/// nothing to do.
+#[derive(Clone, Copy)]
+struct Lanes<const CHANNELS: usize, const COLUMNS: usize> {
+    b0: [[f64; 2]; COLUMNS],
+    b1: [[f64; 2]; COLUMNS],
+    b2: [[f64; 2]; COLUMNS],
+    a1: [[f64; 2]; COLUMNS],
+    a2: [[f64; 2]; COLUMNS],
+    x1: [[f64; 2]; COLUMNS],
+    x2: [[f64; 2]; COLUMNS],
+    y1: [[f64; 2]; COLUMNS],
+    y2: [[f64; 2]; COLUMNS],
 }
 
-impl<const CHANNELS: usize, const COUNT: usize> Row<CHANNELS, COUNT> {
-    const LAST: usize = COUNT - 1;
+impl<const CHANNELS: usize, const COLUMNS: usize> Lanes<CHANNELS, COLUMNS> {
+    const SECTIONS: usize = if CHANNELS == 1 { 2 * COLUMNS } else { COLUMNS };
+    /// By how many samples the last section is behind the first.
+    const LAST: usize = Self::SECTIONS - 1;
 
     fn new() -> Self {
-        let (coefficients, values) = ([0.0; COUNT], [[0.0; CHANNELS]; COUNT]);
-        Row {
-            b0: coefficients,
-            b1: coefficients,
-            b2: coefficients,
-            a1: coefficients,
-            a2: coefficients,
-            x1: values,
-            x2: values,
-            y1: values,
-            y2: values,
+        let zero = [[0.0; 2]; COLUMNS];
+        Lanes { b0: zero, b1: zero, b2: zero, a1: zero, a2: zero, x1: zero, x2: zero, y1: zero, y2: zero }
+    }
+
+    /// Column and lane of a channel's section.
+    fn place(section: usize, channel: usize) -> (usize, usize) {
+        if CHANNELS == 1 {
+            (section % COLUMNS, section / COLUMNS)
+        } else {
+            (section, channel)
         }
     }
 
-    fn load(
-        &mut self,
-        at: usize,
-        section: &Section,
-        inputs: &History<CHANNELS>,
-        outputs: &History<CHANNELS>,
-    ) {
-        let Section { b0, b1, b2, a1, a2 } = *section;
-        (self.b0[at], self.b1[at], self.b2[at], self.a1[at], self.a2[at]) = (b0, b1, b2, a1, a2);
-        [self.x1[at], self.x2[at]] = *inputs;
-        [self.y1[at], self.y2[at]] = *outputs;
+    fn load(&mut self, at: usize, section: &Section, inputs: &History<2>, outputs: &History<2>) {
+        for channel in 0..CHANNELS {
+            let (column, lane) = Self::place(at, channel);
+            self.b0[column][lane] = section.b0;
+            self.b1[column][lane] = section.b1;
+            self.b2[column][lane] = section.b2;
+            self.a1[column][lane] = section.a1;
+            self.a2[column][lane] = section.a2;
+            (self.x1[column][lane], self.x2[column][lane]) = (inputs[0][channel], inputs[1][channel]);
+            (self.y1[column][lane], self.y2[column][lane]) = (outputs[0][channel], outputs[1][channel]);
+        }
+    }
+
+    fn store_input(&self, history: &mut History<2>) {
+        for channel in 0..CHANNELS {
+            let (column, lane) = Self::place(0, channel);
+            (history[0][channel], history[1][channel]) = (self.x1[column][lane], self.x2[column][lane]);
+        }
+    }
+
+    fn store_output(&self, at: usize, history: &mut History<2>) {
+        for channel in 0..CHANNELS {
+            let (column, lane) = Self::place(at, channel);
+            (history[0][channel], history[1][channel]) = (self.y1[column][lane], self.y2[column][lane]);
+        }
     }
 
     fn process(&mut self, block: &mut [f32]) {
@@ -218,9 +244,13 @@ impl<const CHANNELS: usize, const COUNT: usize> Row<CHANNELS, COUNT> {
         for step in 0..Self::LAST {
             self.some(step, frames, block);
         }
-        for step in Self::LAST..frames {
-            self.all(wide::<CHANNELS>(&block[step * CHANNELS..][..CHANNELS]));
-            give(&self.y1[Self::LAST], &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+        if frames > Self::LAST {
+            let mut lanes = *self;
+            for step in Self::LAST..frames {
+                let y = lanes.all(wide::<CHANNELS>(&block[step * CHANNELS..][..CHANNELS]));
+                give(&y, &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+            }
+            *self = lanes;
         }
         for step in frames.max(Self::LAST)..frames + Self::LAST {
             self.some(step, frames, block);
@@ -228,34 +258,56 @@ impl<const CHANNELS: usize, const COUNT: usize> Row<CHANNELS, COUNT> {
     }
 
     #[inline(always)]
-    fn all(&mut self, input: [f64; CHANNELS]) {
-        let mut x = [input; COUNT];
-        x[1..].copy_from_slice(&self.y1[..Self::LAST]);
-        let mut y = [[0.0; CHANNELS]; COUNT];
-        for at in 0..COUNT {
-            for channel in 0..CHANNELS {
+    fn all(&mut self, input: [f64; CHANNELS]) -> [f64; CHANNELS] {
+        let last = COLUMNS - 1;
+        let mut x =
+            if CHANNELS == 1 { [input[0], self.y1[last][0]] } else { [input[0], input[CHANNELS - 1]] };
+        for at in 0..COLUMNS {
+            let next = self.y1[at];
+            let mut y = [0.0; 2];
+            for lane in 0..2 {
                 // What does not need the last output is summed first, so that it is ready when that arrives.
-                let early = (self.b1[at] * self.x1[at][channel] + self.b2[at] * self.x2[at][channel])
-                    - self.a2[at] * self.y2[at][channel];
-                y[at][channel] = (self.b0[at] * x[at][channel] + early) - self.a1[at] * self.y1[at][channel];
+                let early = (self.b1[at][lane] * self.x1[at][lane] + self.b2[at][lane] * self.x2[at][lane])
+                    - self.a2[at][lane] * self.y2[at][lane];
+                y[lane] = (self.b0[at][lane] * x[lane] + early) - self.a1[at][lane] * next[lane];
             }
+            (self.x2[at], self.x1[at]) = (self.x1[at], x);
+            (self.y2[at], self.y1[at]) = (next, y);
+            x = next;
         }
-        (self.x2, self.x1) = (self.x1, x);
-        (self.y2, self.y1) = (self.y1, y);
+        let y = self.y1[last];
+        std::array::from_fn(|channel| if CHANNELS == 1 { y[1] } else { y[channel] })
     }
 
     /// A step in which some sections have no sample of this block.
     fn some(&mut self, step: usize, frames: usize, block: &mut [f32]) {
         // The last first, for it takes what the one before it gave in the step before.
-        for at in (0..COUNT).rev().filter(|at| *at <= step && step - *at < frames) {
-            let x = if at == 0 { wide(&block[step * CHANNELS..][..CHANNELS]) } else { self.y1[at - 1] };
-            let Row { b0, b1, b2, a1, a2, .. } = &*self;
-            let section = Section { b0: b0[at], b1: b1[at], b2: b2[at], a1: a1[at], a2: a2[at] };
-            let y = output(&section, &x, &[self.x1[at], self.x2[at]], &[self.y1[at], self.y2[at]]);
-            (self.x2[at], self.x1[at]) = (self.x1[at], x);
-            (self.y2[at], self.y1[at]) = (self.y1[at], y);
-            if at == Self::LAST {
-                give(&y, &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+        for section in
+            (0..Self::SECTIONS).rev().filter(|section| *section <= step && step - *section < frames)
+        {
+            for channel in 0..CHANNELS {
+                let (at, lane) = Self::place(section, channel);
+                let x = if section == 0 {
+                    f64::from(block[step * CHANNELS + channel])
+                } else {
+                    let (before, lane) = Self::place(section - 1, channel);
+                    self.y1[before][lane]
+                };
+                let of = |values: &[[f64; 2]; COLUMNS]| values[at][lane];
+                let coefficients = Section {
+                    b0: of(&self.b0),
+                    b1: of(&self.b1),
+                    b2: of(&self.b2),
+                    a1: of(&self.a1),
+                    a2: of(&self.a2),
+                };
+                let (x1, x2, y1, y2) = (of(&self.x1), of(&self.x2), of(&self.y1), of(&self.y2));
+                let y = output(&coefficients, &[x], &[[x1], [x2]], &[[y1], [y2]]);
+                (self.x2[at][lane], self.x1[at][lane]) = (x1, x);
+                (self.y2[at][lane], self.y1[at][lane]) = (y1, y[0]);
+                if section == Self::LAST {
+                    give(&y, &mut block[(step - Self::LAST) * CHANNELS + channel..][..1]);
+                }
             }
         }
     }

@@ -355,3 +355,44 @@ impl Glide {
         Some(Fade { from, to, wet_from: wet(wet_from), wet_to: wet(self.wet) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_memory_is_empty_after_a_long_silence_however_low_and_narrow_its_bands() {
+        let kinds =
+            [BandKind::HighPass, BandKind::Peak, BandKind::LowShelf, BandKind::HighShelf, BandKind::LowPass];
+        let frequencies_hz = [20.0, 20.0, 3_000.0, 500.0, 20_000.0];
+        let mut parameters = EqualiserParameters::default();
+        for ((band, kind), frequency_hz) in parameters.bands.iter_mut().zip(kinds).zip(frequencies_hz) {
+            *band = Band { kind, frequency_hz, gain_db: 24.0, q: 10.0 };
+        }
+        for sample_rate_hz in [8_000, 96_000] {
+            for channels in [1, 2] {
+                let mut equaliser = Equaliser::new(Stream { sample_rate_hz, channels }, &parameters);
+                equaliser.process(&mut [1.0; 1_000]);
+                let mut silence = [0.0; 4_800];
+                for _ in 0..30 * sample_rate_hz as usize / 2_400 {
+                    silence.fill(0.0);
+                    equaliser.process(&mut silence);
+                    let subnormal = |sample: &f32| *sample != 0.0 && !sample.is_normal();
+                    assert!(!silence.iter().any(subnormal));
+                }
+                assert_eq!(equaliser.cascade, Cascade::default());
+            }
+        }
+    }
+
+    #[test]
+    fn a_kind_is_found_by_its_number_and_has_a_name_of_its_own() {
+        for (number, kind) in BandKind::ALL.into_iter().enumerate() {
+            assert_eq!(BandKind::from_number(number as f32), kind);
+            assert_eq!(kind as usize, number);
+            assert!(BandKind::ALL.iter().filter(|other| other.name() == kind.name()).eq([&kind]));
+        }
+        assert_eq!(BandKind::from_number(-3.0), BandKind::Off);
+        assert_eq!(BandKind::from_number(1e9), BandKind::HighPass);
+    }
+}
