@@ -101,9 +101,9 @@ impl Cascade {
             lanes.load(at, &Section { b0: 1.0, ..Section::default() }, &before, &before);
         }
         lanes.process(block);
-        lanes.store_input(&mut self.input);
+        self.input = Lanes::<CHANNELS, COLUMNS>::history(0, &lanes.x1, &lanes.x2);
         for (at, index) in active.iter().enumerate() {
-            lanes.store_output(at, &mut self.outputs[*index]);
+            self.outputs[*index] = Lanes::<CHANNELS, COLUMNS>::history(at, &lanes.y1, &lanes.y2);
         }
     }
 
@@ -225,18 +225,14 @@ impl<const CHANNELS: usize, const COLUMNS: usize> Lanes<CHANNELS, COLUMNS> {
         }
     }
 
-    fn store_input(&self, history: &mut History<2>) {
-        for channel in 0..CHANNELS {
-            let (column, lane) = Self::place(0, channel);
-            (history[0][channel], history[1][channel]) = (self.x1[column][lane], self.x2[column][lane]);
-        }
-    }
-
-    fn store_output(&self, at: usize, history: &mut History<2>) {
-        for channel in 0..CHANNELS {
-            let (column, lane) = Self::place(at, channel);
-            (history[0][channel], history[1][channel]) = (self.y1[column][lane], self.y2[column][lane]);
-        }
+    /// What a section remembers, out of the newer and the older values of all.
+    fn history(at: usize, newer: &[[f64; 2]; COLUMNS], older: &[[f64; 2]; COLUMNS]) -> History<2> {
+        [newer, older].map(|values| {
+            std::array::from_fn(|channel| {
+                let (column, lane) = Self::place(at, channel.min(CHANNELS - 1));
+                values[column][lane]
+            })
+        })
     }
 
     fn process(&mut self, block: &mut [f32]) {
