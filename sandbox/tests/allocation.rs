@@ -9,7 +9,10 @@ mod counting;
 
 use common::{settings, PACKETS};
 use counting::allocations_in;
-use sandbox::{AudioSandbox, Packets, SampleRate, Scratch, Settings, SettingsUpdate};
+use sandbox::{
+    AudioSandbox, Compressor, Equaliser, Limiter, NoiseGate, Packets, SampleRate, Scratch, Settings,
+    SettingsUpdate, Stage, Stream,
+};
 
 #[test]
 fn nothing_allocates_once_warm_neither_packets_nor_resets_nor_changes_of_settings() {
@@ -53,4 +56,32 @@ fn nothing_allocates_once_warm_neither_packets_nor_resets_nor_changes_of_setting
 
 fn session_unit(session: &Settings) -> usize {
     session.sample_rate().samples_per_unit() * session.channel_count()
+}
+
+/// Neither work, nor another stream, nor other parameters.
+fn assert_allocates_only_when_new<S: Stage>(parameters: S::Parameters) {
+    let streams = [(8_000, 1), (96_000, 2), (44_100, 1)];
+    let [first, ..] = streams.map(|(sample_rate_hz, channels)| Stream { sample_rate_hz, channels });
+    let mut stage = S::new(first, &parameters);
+    let mut block = [0.9; 1_920];
+    let work = || {
+        for (sample_rate_hz, channels) in streams {
+            stage.start(Stream { sample_rate_hz, channels }, &parameters);
+            stage.process(&mut block);
+            stage.set(&parameters);
+            stage.process(&mut block);
+        }
+    };
+    assert_eq!(allocations_in(work), 0);
+}
+
+#[test]
+fn no_stage_allocates_once_it_is_built() {
+    let longest = sandbox::LimiterParameters { look_ahead_ms: 5.0, ..Default::default() };
+    assert_allocates_only_when_new::<Limiter>(longest);
+    assert_allocates_only_when_new::<NoiseGate>(Default::default());
+    assert_allocates_only_when_new::<Compressor>(Default::default());
+    let mut bands = sandbox::EqualiserParameters::default();
+    bands.bands[1] = sandbox::Band { kind: sandbox::BandKind::Peak, gain_db: 5.0, ..bands.bands[1] };
+    assert_allocates_only_when_new::<Equaliser>(bands);
 }

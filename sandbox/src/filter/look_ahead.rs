@@ -4,8 +4,9 @@
 //!  peak of a tick -> held over the window -> reduction -> release -> mean -> mean -> gain at the end of a tick
 //! ```
 //!
-//! The needed reduction, in octaves, is held for as many ticks as the two means together reach back. So every number
-//! in the means is at least what the tick in question needs, and hence are they; in front of a peak the gain falls along
+//! The needed reduction, in octaves, is held for one tick more than the two means together reach back. So every number
+//! in the means is at least what the tick in question needs, and the one before it, whose gain leads to the same point;
+//! hence so are the means. In front of a peak the gain falls along
 //! two parabolas that meet, without a corner. Sums are of integers: they stay exact for ever.
 
 use super::peak_window::PeakWindow;
@@ -35,7 +36,8 @@ pub(crate) struct LookAhead {
 }
 
 impl LookAhead {
-    /// A gain that reaches its aim within `ticks` (1 to [`MOST_TICKS`]).
+    /// A gain that reaches its aim within `ticks` (1 to [`MOST_TICKS`]): what `next` gives is right for the end of the
+    /// tick whose peak was told `ticks` calls before the last one, and for the beginning of the one after it.
     pub(crate) fn new(ticks: usize, ceiling: f64, release_ticks: f64) -> LookAhead {
         let first = ticks / 2 + 1;
         let mut look_ahead = LookAhead {

@@ -23,5 +23,5 @@ pub use clarity::VoiceClarity;
 pub(crate) use cookbook::{Section, Shape};
 pub(crate) use look_ahead::{LookAhead, MOST_TICKS};
 pub(crate) use peak_window::HeldLevel;
-pub(crate) use ride::Ride;
+pub(crate) use ride::{Ramp, Ride};
 pub(crate) use true_peak::{TruePeak, LAG, LONGEST_GROUP};

@@ -93,9 +93,9 @@ impl HeldLevel {
         HeldLevel { window: self.window.after(&before.window), ..*before }
     }
 
-    /// By how many ticks a level lasts longer than the sound, on average.
+    /// For how many ticks a level is held on average.
     pub(crate) fn held_ticks(&self) -> f64 {
-        self.window.ticks() - 1.0
+        self.window.ticks()
     }
 
     /// Takes the peak (0 or more) of one more tick and gives the level in dB relative to full scale.

@@ -4,12 +4,57 @@
 //! of one tick decides where the gain is at the end of the next; with ticks of one sample the gain of a sample follows
 //! from the samples before it.
 
-use super::level::largest_magnitude;
+use super::level::largest_of;
 
 /// What becomes smaller than this is made 0, long before it is subnormal and slow.
 const FLUSH_BELOW: f32 = 1e-30;
 
-/// What the gain is to be, from the end of the next tick on.
+/// A gain on its straight way from the beginning of a tick to its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ramp {
+    from: f32,
+    to: f32,
+    step: f32,
+}
+
+impl Ramp {
+    /// It stays where it is.
+    pub(crate) fn at(gain: f32) -> Ramp {
+        Ramp { from: gain, to: gain, step: 0.0 }
+    }
+
+    /// The next tick, of so many samples: on to `gain`.
+    #[inline]
+    pub(crate) fn on_to(&mut self, gain: f32, tick_samples: usize) {
+        self.from = self.to;
+        self.to = gain;
+        self.step = (self.to - self.from) / tick_samples as f32;
+    }
+
+    /// The gain at the end of the tick.
+    pub(crate) fn end(&self) -> f32 {
+        self.to
+    }
+
+    /// Multiplies a part of a tick, behind `seen` sample frames of it. A gain of 1 changes no bit; what else comes out is
+    /// finite and not subnormal.
+    #[inline]
+    pub(crate) fn apply<const CHANNELS: usize>(&self, seen: usize, part: &mut [f32]) {
+        if self.from == 1.0 && self.to == 1.0 {
+            return;
+        }
+        for (index, frame) in part.chunks_exact_mut(CHANNELS).enumerate() {
+            // From the position alone, never by adding up: the same however the tick is cut.
+            let gain = self.from + self.step * (seen + index + 1) as i32 as f32;
+            for sample in frame {
+                let product = (*sample * gain).clamp(-f32::MAX, f32::MAX);
+                *sample = if product.abs() < FLUSH_BELOW { 0.0 } else { product };
+            }
+        }
+    }
+}
+
+/// Finds the peak of each tick and applies the gain.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ride {
     channels: usize,
@@ -17,15 +62,12 @@ pub(crate) struct Ride {
     /// Sample frames of this tick already seen, and their peak.
     seen: usize,
     peak: f32,
-    /// The gain at the beginning of this tick, at its end, and by how much it moves a sample.
-    gain: f32,
-    target: f32,
-    step: f32,
+    ramp: Ramp,
 }
 
 impl Ride {
     pub(crate) fn new(channels: usize, tick_samples: usize, gain: f32) -> Ride {
-        Ride { channels, tick_samples, seen: 0, peak: 0.0, gain, target: gain, step: 0.0 }
+        Ride { channels, tick_samples, seen: 0, peak: 0.0, ramp: Ramp::at(gain) }
     }
 
     /// Works on interleaved samples in place. At the end of each tick `next` gets its peak, of all channels, and gives
@@ -37,45 +79,19 @@ impl Ride {
             let frames = (self.tick_samples - self.seen).min(rest.len() / self.channels);
             let (part, behind) = rest.split_at_mut(frames * self.channels);
             rest = behind;
-            self.peak = self.peak.max(largest_magnitude(part.iter().copied()));
-            self.apply(part);
+            self.peak = self.peak.max(largest_of(part));
+            if self.channels == 1 {
+                self.ramp.apply::<1>(self.seen, part);
+            } else {
+                self.ramp.apply::<2>(self.seen, part);
+            }
             self.seen += frames;
             if self.seen == self.tick_samples {
-                self.gain = self.target;
-                (self.target, self.tick_samples) = next(self.peak);
-                self.step = (self.target - self.gain) / self.tick_samples as f32;
+                let (gain, tick_samples) = next(self.peak);
+                self.ramp.on_to(gain, tick_samples);
+                self.tick_samples = tick_samples;
                 (self.seen, self.peak) = (0, 0.0);
             }
         }
-    }
-
-    #[inline]
-    fn apply(&self, part: &mut [f32]) {
-        if self.gain == 1.0 && self.target == 1.0 {
-            return;
-        }
-        let at = |index: usize| self.gain + self.step * (self.seen + index + 1) as i32 as f32;
-        if self.channels == 1 {
-            for (index, sample) in part.iter_mut().enumerate() {
-                *sample = product(*sample, at(index));
-            }
-        } else {
-            for (index, frame) in part.chunks_exact_mut(2).enumerate() {
-                let gain = at(index);
-                frame[0] = product(frame[0], gain);
-                frame[1] = product(frame[1], gain);
-            }
-        }
-    }
-}
-
-/// A sample times a gain: finite, and never subnormal.
-#[inline(always)]
-fn product(sample: f32, gain: f32) -> f32 {
-    let product = (sample * gain).clamp(-f32::MAX, f32::MAX);
-    if product.abs() < FLUSH_BELOW {
-        0.0
-    } else {
-        product
     }
 }

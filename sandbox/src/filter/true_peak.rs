@@ -13,7 +13,7 @@
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
-use super::level::largest_magnitude;
+use super::level::largest_of;
 
 /// Pairs of taps for the points half-way, and for those a quarter off.
 const HALF_PAIRS: usize = 24;
@@ -24,6 +24,8 @@ pub(crate) const LAG: usize = 32;
 pub(crate) const LONGEST_GROUP: usize = 32;
 /// Samples kept from before a group.
 const HISTORY: usize = 64;
+/// Groups move through the memory, and back to its beginning when it is full.
+const MEMORY: usize = HISTORY + 4 * LONGEST_GROUP;
 /// The midpoints reach this far before the region, ...
 const EARLIER: usize = 4;
 /// ... and this far behind it.
@@ -37,8 +39,9 @@ static FILTERS: LazyLock<Filters> = LazyLock::new(Filters::design);
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TruePeak {
     group: usize,
-    /// The last [`HISTORY`] samples, and the newest group behind them.
-    samples: [f32; HISTORY + LONGEST_GROUP],
+    /// From `from` on: the last [`HISTORY`] samples, and the newest group behind them.
+    samples: [f32; MEMORY],
+    from: usize,
     /// What lies half-way behind each sample from [`EARLIER`] before the region to [`LATER`] behind it.
     midpoints: [f32; EARLIER + LONGEST_GROUP + LATER],
     /// Whether the midpoints are those of the last group.
@@ -50,7 +53,8 @@ impl TruePeak {
     pub(crate) fn new(group: usize) -> TruePeak {
         TruePeak {
             group,
-            samples: [0.0; HISTORY + LONGEST_GROUP],
+            samples: [0.0; MEMORY],
+            from: 0,
             midpoints: [0.0; EARLIER + LONGEST_GROUP + LATER],
             current: false,
         }
@@ -59,7 +63,7 @@ impl TruePeak {
     /// Where the next group is to be written before `measure` is called.
     #[inline]
     pub(crate) fn group(&mut self) -> &mut [f32] {
-        &mut self.samples[HISTORY..][..self.group]
+        &mut self.samples[self.from + HISTORY..][..self.group]
     }
 
     /// The peak of what lies [`LAG`] samples behind the group, in between as well. Exact where it is above `ceiling`, and
@@ -68,7 +72,7 @@ impl TruePeak {
     pub(crate) fn measure(&mut self, ceiling: f32) -> f32 {
         let filters = &*FILTERS;
         let group = self.group;
-        let around = largest_magnitude(self.samples[..HISTORY + group].iter().copied());
+        let around = largest_of(&self.samples[self.from..][..HISTORY + group]);
         let peak = if around * filters.most_gain <= ceiling {
             self.current = false;
             around
@@ -76,12 +80,16 @@ impl TruePeak {
             self.interpolate(filters);
             self.peak(filters, ceiling)
         };
-        self.samples.copy_within(group..HISTORY + group, 0);
+        self.from += group;
+        if self.from + HISTORY + group > MEMORY {
+            self.samples.copy_within(self.from..self.from + HISTORY, 0);
+            self.from = 0;
+        }
         peak
     }
 
     fn interpolate(&mut self, filters: &Filters) {
-        let (samples, group) = (&self.samples, self.group);
+        let (samples, group) = (&self.samples[self.from..], self.group);
         let count = EARLIER + group + LATER;
         let first = if self.current {
             self.midpoints.copy_within(group..count, 0);
@@ -95,7 +103,7 @@ impl TruePeak {
         for (at, four) in self.midpoints[..count].chunks_exact_mut(4).enumerate().skip(first / 4) {
             let from = origin + 4 * at + 1 - HALF_PAIRS;
             let around: &[f32; 2 * HALF_PAIRS + 3] =
-                samples[from..][..2 * HALF_PAIRS + 3].try_into().unwrap_or(&[0.0; 51]);
+                samples[from..][..2 * HALF_PAIRS + 3].try_into().unwrap_or(&[0.0; 2 * HALF_PAIRS + 3]);
             let mut sums = [[0.0f32; 4]; 2];
             for pair in 0..HALF_PAIRS {
                 for lane in 0..4 {
@@ -111,61 +119,61 @@ impl TruePeak {
 
     fn peak(&self, filters: &Filters, ceiling: f32) -> f32 {
         const LENGTH: usize = LONGEST_GROUP + 4;
-        let group = self.group;
-        // From one sample before the region on.
-        let samples = &self.samples[HISTORY - LAG - 1..][..group + 4];
-        let midpoints = &self.midpoints[EARLIER - 3..][..group + 8];
-        let mut quarters = [[0.0f32; LENGTH]; 2];
-        let [before, behind] = &mut quarters;
-        let (before, behind) = (&mut before[..group + 4], &mut behind[..group + 4]);
-        let wide = &self.samples[HISTORY - LAG - 2..][..group + 7];
-        for at in (0..group + 4).step_by(4) {
-            let (m, x) = (&midpoints[at..at + 8], &wide[at..at + 7]);
+        // All begin one sample before the region: the samples, and what lies a quarter, a half and three quarters behind
+        // each of them.
+        let count = self.group + 4;
+        let first = self.from + HISTORY - LAG - 1;
+        let samples = &self.samples[first..][..count];
+        let halves = &self.midpoints[EARLIER - 1..][..count];
+        let (mut first_quarters, mut last_quarters) = ([0.0f32; LENGTH], [0.0f32; LENGTH]);
+        let [g0, g1, g2, g3] = filters.quarter;
+        for at in (0..count).step_by(4) {
+            let x: &[f32] = &self.samples[first - 1 + at..][..7];
+            let m: &[f32] = &self.midpoints[EARLIER - 3 + at..][..8];
             for lane in 0..4 {
-                // m[lane + 2] lies behind x[lane + 1].
-                let [g0, g1, g2, g3] = filters.quarter;
-                before[at + lane] = (g0 * (x[lane + 1] + m[lane + 2]) + g1 * (m[lane + 1] + x[lane + 2]))
+                // The point m[lane + 2] lies behind the sample x[lane + 1].
+                first_quarters[at + lane] = (g0 * (x[lane + 1] + m[lane + 2])
+                    + g1 * (m[lane + 1] + x[lane + 2]))
                     + (g2 * (x[lane] + m[lane + 3]) + g3 * (m[lane] + x[lane + 3]));
-                behind[at + lane] = (g0 * (m[lane + 2] + x[lane + 2]) + g1 * (x[lane + 1] + m[lane + 3]))
+                last_quarters[at + lane] = (g0 * (m[lane + 2] + x[lane + 2])
+                    + g1 * (x[lane + 1] + m[lane + 3]))
                     + (g2 * (m[lane + 1] + x[lane + 3]) + g3 * (x[lane] + m[lane + 4]));
             }
         }
-        let midpoints = &midpoints[2..][..group + 4];
-        let peak = [samples, &*before, midpoints, &*behind]
-            .map(|points| largest_magnitude(points[1..=group].iter().copied()))
-            .into_iter()
-            .fold(0.0, f32::max);
+        let end = 1 + self.group;
+        let rows = [samples, &first_quarters, halves, &last_quarters];
+        let peak = rows.map(|row| largest_of(&row[1..end])).into_iter().fold(0.0, f32::max);
         if peak * (1.0 / LEAST_SEEN) <= ceiling {
             return peak.min(ceiling);
         }
-        let mut top = [peak; 4];
-        for at in 1..=group {
-            let points = [
-                [behind[at - 1], samples[at], before[at]],
-                [samples[at], before[at], midpoints[at]],
-                [before[at], midpoints[at], behind[at]],
-                [midpoints[at], behind[at], samples[at + 1]],
-            ];
-            for lane in 0..4 {
-                let summit = summit(points[lane]);
-                top[lane] = if summit > top[lane] { summit } else { top[lane] };
-            }
-        }
-        top.into_iter().fold(0.0, f32::max).min(f32::MAX)
+        let tops = [
+            summit(&last_quarters[..end - 1], &samples[1..end], &first_quarters[1..end]),
+            summit(&samples[1..end], &first_quarters[1..end], &halves[1..end]),
+            summit(&first_quarters[1..end], &halves[1..end], &last_quarters[1..end]),
+            summit(&halves[1..end], &last_quarters[1..end], &samples[2..end + 1]),
+        ];
+        tops.into_iter().fold(peak, f32::max).min(f32::MAX)
     }
 }
 
-/// The top of the parabola through three equidistant points, if it lies between the outer ones; the middle one if not.
-#[inline(always)]
-fn summit([left, middle, right]: [f32; 3]) -> f32 {
-    let [left, middle, right] = [left.abs(), middle.abs(), right.abs()];
-    let slope = left - right;
-    let curvature = 8.0 * ((middle - left) + (middle - right));
-    if middle >= left && middle >= right && curvature > 0.0 {
-        middle + slope * slope / curvature
-    } else {
-        middle
+/// The highest top of the parabolas through three neighbours each, where it lies between the outer ones.
+#[inline]
+fn summit(left: &[f32], middle: &[f32], right: &[f32]) -> f32 {
+    let mut tops = [0.0f32; 4];
+    for ((left, middle), right) in left.chunks_exact(4).zip(middle.chunks_exact(4)).zip(right.chunks_exact(4))
+    {
+        for lane in 0..4 {
+            let [left, middle, right] = [left[lane].abs(), middle[lane].abs(), right[lane].abs()];
+            // Downwards to both sides.
+            let (one, other) = (middle - left, middle - right);
+            let least = if one < other { one } else { other };
+            let slope = left - right;
+            let rise = slope * slope / (8.0 * (one + other));
+            let top = middle + if least > 0.0 { rise } else { 0.0 };
+            tops[lane] = if top > tops[lane] { top } else { tops[lane] };
+        }
     }
+    tops.into_iter().fold(0.0, f32::max)
 }
 
 /// Windowed sinc filters, symmetric: one coefficient for each pair of taps, from the middle outwards.

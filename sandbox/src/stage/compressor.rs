@@ -157,7 +157,9 @@ impl Computer {
         let tick_samples = tick_samples(attack_ms.min(release_ms), rate);
         let ticks_per_ms = f64::from(rate) / 1_000.0 / tick_samples as f64;
         let level = HeldLevel::new(f64::from(LONGEST_HOLD_MS.min(release_ms / 2.0)) * ticks_per_ms);
-        let rise_ms = f64::from(release_ms) - level.held_ticks() / ticks_per_ms;
+        // A rise is seen at once, at the end of its tick; so a fall is late by a sample less than it is held.
+        let held_ms = level.held_ticks() / ticks_per_ms - 1_000.0 / f64::from(rate);
+        let rise_ms = f64::from(release_ms) - held_ms;
         Computer {
             stream,
             parameters,

@@ -18,6 +18,8 @@ pub const BANDS: usize = SECTIONS;
 const HIGHEST_FREQUENCY: f64 = 0.49;
 /// A change takes so many ticks, of a millisecond each.
 const GLIDE_TICKS: u32 = 20;
+/// So often, in ticks, memory that has faded to nothing is cleared.
+const FLUSH_TICKS: usize = 16;
 
 /// What a band does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -164,8 +166,10 @@ pub struct Equaliser {
     stream: Stream,
     bands: [Glide; BANDS],
     tick_samples: usize,
-    /// Sample frames of this tick already seen.
+    /// Sample frames already seen since memory was looked through last, [`FLUSH_TICKS`] at the most.
     seen: usize,
+    /// Whether parameters were set that are not looked at yet.
+    set: bool,
     /// What each band does in this tick while none changes, ...
     sections: [Option<Section>; BANDS],
     /// ... and what they do while one does.
@@ -185,6 +189,7 @@ impl Stage for Equaliser {
             bands,
             tick_samples: ((stream.sample_rate_hz as usize + 500) / 1_000).min(LONGEST_TICK),
             seen: 0,
+            set: false,
             fades: [None; BANDS],
             fading: false,
             cascade: Cascade::default(),
@@ -200,6 +205,7 @@ impl Stage for Equaliser {
         for (glide, band) in self.bands.iter_mut().zip(&accepted(parameters).bands) {
             glide.aim(Point::of(band, self.stream));
         }
+        self.set = true;
     }
 
     fn process(&mut self, block: &mut [f32]) {
@@ -213,21 +219,26 @@ impl Stage for Equaliser {
 
 impl Equaliser {
     fn process_channels<const CHANNELS: usize>(&mut self, block: &mut [f32]) {
+        let (tick, period) = (self.tick_samples, self.tick_samples * FLUSH_TICKS);
         let mut rest = block;
         while rest.len() >= CHANNELS {
-            let frames = (self.tick_samples - self.seen).min(rest.len() / CHANNELS);
+            let seen_of_tick = self.seen % tick;
+            // Where nothing changes there is no need to stop at each tick.
+            let left = if self.fading || self.set { tick - seen_of_tick } else { period - self.seen };
+            let frames = left.min(rest.len() / CHANNELS);
             let (part, behind) = rest.split_at_mut(frames * CHANNELS);
             rest = behind;
             if self.fading {
-                let place = (self.seen, self.tick_samples);
-                self.cascade.process_fading::<CHANNELS>(&self.fades, place, part);
+                self.cascade.process_fading::<CHANNELS>(&self.fades, (seen_of_tick, tick), part);
             } else {
                 self.cascade.process::<CHANNELS>(&self.sections, part);
             }
             self.seen += frames;
-            if self.seen == self.tick_samples {
+            if self.seen == period {
                 self.seen = 0;
                 self.cascade.flush();
+            }
+            if self.seen % tick == 0 {
                 self.tick();
             }
         }
@@ -235,6 +246,7 @@ impl Equaliser {
 
     /// What the next tick does.
     fn tick(&mut self) {
+        self.set = false;
         let was_fading = std::mem::replace(&mut self.fading, self.bands.iter().any(Glide::moves));
         if !self.fading && !was_fading {
             return;
@@ -344,5 +356,46 @@ impl Glide {
         let to = self.now.section(stream)?;
         let wet = |ticks: u32| f64::from(ticks) / f64::from(GLIDE_TICKS);
         Some(Fade { from, to, wet_from: wet(wet_from), wet_to: wet(self.wet) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_memory_is_empty_after_a_long_silence_however_low_and_narrow_its_bands() {
+        let kinds =
+            [BandKind::HighPass, BandKind::Peak, BandKind::LowShelf, BandKind::HighShelf, BandKind::LowPass];
+        let frequencies_hz = [20.0, 20.0, 3_000.0, 500.0, 20_000.0];
+        let mut parameters = EqualiserParameters::default();
+        for ((band, kind), frequency_hz) in parameters.bands.iter_mut().zip(kinds).zip(frequencies_hz) {
+            *band = Band { kind, frequency_hz, gain_db: 24.0, q: 10.0 };
+        }
+        for sample_rate_hz in [8_000, 96_000] {
+            for channels in [1, 2] {
+                let mut equaliser = Equaliser::new(Stream { sample_rate_hz, channels }, &parameters);
+                equaliser.process(&mut [1.0; 1_000]);
+                let mut silence = [0.0; 4_800];
+                for _ in 0..30 * sample_rate_hz as usize / 2_400 {
+                    silence.fill(0.0);
+                    equaliser.process(&mut silence);
+                    let subnormal = |sample: &f32| *sample != 0.0 && !sample.is_normal();
+                    assert!(!silence.iter().any(subnormal));
+                }
+                assert_eq!(equaliser.cascade, Cascade::default());
+            }
+        }
+    }
+
+    #[test]
+    fn a_kind_is_found_by_its_number_and_has_a_name_of_its_own() {
+        for (number, kind) in BandKind::ALL.into_iter().enumerate() {
+            assert_eq!(BandKind::from_number(number as f32), kind);
+            assert_eq!(kind as usize, number);
+            assert!(BandKind::ALL.iter().filter(|other| other.name() == kind.name()).eq([&kind]));
+        }
+        assert_eq!(BandKind::from_number(-3.0), BandKind::Off);
+        assert_eq!(BandKind::from_number(1e9), BandKind::HighPass);
     }
 }

@@ -12,7 +12,7 @@
 //! Both channels of a stereo stream get the same gain, by the higher peak, for gains that differ would make the stereo
 //! image wander.
 
-use crate::filter::{LookAhead, TruePeak, LAG, LONGEST_GROUP, MOST_TICKS};
+use crate::filter::{LookAhead, Ramp, TruePeak, LAG, LONGEST_GROUP, MOST_TICKS};
 
 use super::accepted::accepted;
 use super::{Described, Parameter, Stage, Stream};
@@ -78,10 +78,7 @@ pub struct Limiter {
     seen: usize,
     meters: [TruePeak; 2],
     look_ahead: LookAhead,
-    /// The gain at the beginning of this group, at its end, and by how much it moves a sample.
-    gain: f32,
-    target: f32,
-    step: f32,
+    ramp: Ramp,
     /// What came in, interleaved: a ring of `delay` samples of all channels. Its allocation serves every stream.
     delayed: Vec<f32>,
     delay: usize,
@@ -91,7 +88,7 @@ pub struct Limiter {
 impl Limiter {
     /// By how much the gain is reduced at the moment, in dB: 0 or more.
     pub fn reduction_db(&self) -> f32 {
-        0.0 - 20.0 * self.gain.log10()
+        0.0 - 20.0 * self.ramp.end().log10()
     }
 
     /// A limiter that uses `delayed` for its memory.
@@ -112,10 +109,9 @@ impl Limiter {
             ceiling,
             seen: 0,
             meters: [TruePeak::new(group), TruePeak::new(group)],
-            look_ahead: LookAhead::new(look_ahead_groups, ceiling, release_groups),
-            gain: 1.0,
-            target: 1.0,
-            step: 0.0,
+            // A group's gain is found when the group is complete: that is one of those by which sound is delayed.
+            look_ahead: LookAhead::new(look_ahead_groups - 1, ceiling, release_groups),
+            ramp: Ramp::at(1.0),
             delayed,
             delay,
             at: 0,
@@ -136,22 +132,11 @@ impl Limiter {
             let delayed = &mut self.delayed[self.at..][..part.len()];
             part.swap_with_slice(delayed);
             self.at += part.len();
-            self.apply::<CHANNELS>(part);
+            self.ramp.apply::<CHANNELS>(self.seen, part);
             self.seen += frames;
             if self.seen == self.group {
                 self.next_group::<CHANNELS>();
             }
-        }
-    }
-
-    #[inline]
-    fn apply<const CHANNELS: usize>(&self, part: &mut [f32]) {
-        if self.gain == 1.0 && self.target == 1.0 {
-            return;
-        }
-        for (index, frame) in part.chunks_exact_mut(CHANNELS).enumerate() {
-            let gain = self.gain + self.step * (self.seen + index + 1) as i32 as f32;
-            frame.iter_mut().for_each(|sample| *sample *= gain);
         }
     }
 
@@ -163,9 +148,7 @@ impl Limiter {
         let ceiling = self.ceiling as f32;
         let peak =
             self.meters[..CHANNELS].iter_mut().fold(0.0f32, |peak, meter| peak.max(meter.measure(ceiling)));
-        self.gain = self.target;
-        self.target = self.look_ahead.next(peak);
-        self.step = (self.target - self.gain) / self.group as f32;
+        self.ramp.on_to(self.look_ahead.next(peak), self.group);
     }
 }
 
@@ -217,7 +200,7 @@ fn groups(sample_rate_hz: u32, parameters: &LimiterParameters) -> (usize, usize)
         _ => LONGEST_GROUP,
     };
     let look_ahead_samples = f64::from(parameters.look_ahead_ms) / 1_000.0 * f64::from(sample_rate_hz);
-    (group, ((look_ahead_samples / group as f64).ceil() as usize).min(MOST_TICKS))
+    (group, ((look_ahead_samples / group as f64).ceil() as usize).clamp(2, MOST_TICKS))
 }
 
 fn amplitude(level_db: f32) -> f64 {

@@ -163,11 +163,14 @@ impl Computer {
         let rate = stream.sample_rate_hz;
         let NoiseGateParameters { threshold_db: _, ratio, knee_db, range_db, attack_ms, hold_ms, release_ms } =
             parameters;
-        let tick_samples = tick_samples(attack_ms.min(hold_ms).min(release_ms), rate);
+        // The end of the hold falls on a tick: it gets more of them than the other times need.
+        let tick_samples = tick_samples(attack_ms.min(hold_ms / 3.0).min(release_ms), rate);
         let ticks_per_ms = f64::from(rate) / 1_000.0 / tick_samples as f64;
         let hold_ticks = f64::from(hold_ms) * ticks_per_ms;
         let level = HeldLevel::new(hold_ticks.min(f64::from(LONGEST_WINDOW_MS) * ticks_per_ms));
-        let hold_ticks = (hold_ticks - level.held_ticks()).round().max(0.0) as u32;
+        // A fall lies half a tick before the end of its own on average; the window ends the ticks that it holds later.
+        let fall_ticks = (tick_samples - 1) as f64 / 2.0 / tick_samples as f64;
+        let hold_ticks = (hold_ticks - level.held_ticks() - fall_ticks).round().max(0.0) as u32;
         let times = Times { fall_ms: release_ms.into(), rise_ms: attack_ms.into() };
         Computer {
             stream,
