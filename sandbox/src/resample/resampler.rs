@@ -36,8 +36,8 @@ pub enum ResampleError {
 /// Either way [`finish`](Self::finish) brings out all that is still inside; not a sample is lost, in the middle or at
 /// the end. Between equal rates samples go through bit for bit, without delay.
 ///
-/// Samples are expected to be finite. One that is not spoils the output for as long as it is within the filter's reach,
-/// twice the delay, and no longer.
+/// Samples are expected to be finite. One that is not spoils the output for as long as the filter is, at most 118 samples
+/// of the lower rate, and no longer.
 #[derive(Debug)]
 pub struct Resampler {
     from_hz: u32,
