@@ -28,8 +28,8 @@
 //! `rubato` converts recordings elsewhere in this project, where delay and memory count for nothing. For live streams
 //! its synchronous converter works on blocks of its own, whose length sets its filter's: within 10 ms it can't be as
 //! steep as this. Its asynchronous one can, with one sinc for each phase, but its windows need a fifth more taps;
-//! each resampler builds and keeps a table of its own (95 KB and 1 ms for 44.1 to 48 kHz), where those here are shared;
-//! and a block costs three times as much (`cargo bench --bench resample` has both).
+//! each resampler builds and keeps a table of its own (80 KB and 1 ms for 44.1 to 48 kHz), where those here are shared;
+//! and a block costs about three times as much (`cargo bench --bench resample` has both).
 
 mod convolve;
 mod filter;

@@ -225,8 +225,12 @@ impl Resampler {
         let history = filter.taps - 1;
         for (channel, line) in self.lines.chunks_exact_mut(line_length(filter)).enumerate() {
             let room = &mut line[history..][..frames];
-            for (slot, frame) in room.iter_mut().zip(block.chunks_exact(channels)) {
-                *slot = frame[channel];
+            match channels {
+                1 => room.copy_from_slice(block),
+                _ => room
+                    .iter_mut()
+                    .zip(block.chunks_exact(2))
+                    .for_each(|(slot, frame)| *slot = frame[channel]),
             }
         }
 
