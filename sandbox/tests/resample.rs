@@ -236,7 +236,7 @@ fn other_rates_and_channels_are_refused_by_name() {
 }
 
 #[test]
-fn all_lies_in_rates_that_the_message_names() {
+fn the_message_names_every_accepted_rate() {
     let message = ResampleError::Rate { got: 1 }.to_string();
     for rate in RATES_HZ {
         assert!(message.contains(&rate.to_string()), "{rate} is missing in: {message}");
@@ -253,6 +253,25 @@ fn after_sound_has_passed_silence_is_silence() {
         let still = 2 * resampler.delay_samples() + 1;
         let tail = &output[to as usize / 25 + still..];
         assert!(!tail.is_empty() && tail.iter().all(|&y| y == 0.0), "{from} to {to} Hz");
+    }
+}
+
+#[test]
+fn a_sample_that_is_no_number_is_forgotten() {
+    for (from, to) in pairs() {
+        let input = noise(from as usize / 20, 7);
+        let mut spoilt = input.clone();
+        let at = from as usize / 100;
+        spoilt[at] = f32::NAN;
+        let (clean, spoilt) = (convert(live(from, to, 1), &input), convert(live(from, to, 1), &spoilt));
+        let first = at as u64 * u64::from(to) / u64::from(from);
+        let last = first as f64 + 118.0 * f64::from(to) / f64::from(from.min(to));
+        assert_eq!(bits(&clean[..first as usize]), bits(&spoilt[..first as usize]), "{from} to {to} Hz");
+        assert_eq!(
+            bits(&clean[last as usize + 1..]),
+            bits(&spoilt[last as usize + 1..]),
+            "{from} to {to} Hz"
+        );
     }
 }
 

@@ -4,7 +4,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::filter::{Filter, TAPS_UNIT};
+use super::filter::{Filter, Taps, TAPS_UNIT};
 
 /// Where the next output sample stands in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,16 +51,25 @@ impl WithSimd for Convolve<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { filter, lines, channels, cursor, output } = self;
+        match self.channels {
+            1 => self.run::<S, 1>(simd),
+            _ => self.run::<S, 2>(simd),
+        }
+    }
+}
+
+impl Convolve<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const CHANNELS: usize>(self, simd: S) {
+        let Self { filter, lines, cursor, output, .. } = self;
         let Filter { up, down, taps, ref rows, .. } = *filter;
-        let (whole, part) = (down / up, down % up);
-        let (left, right) = lines.split_at(lines.len() / channels);
+        let (whole, part, units) = (down / up, down % up, taps / TAPS_UNIT);
+        let line_length = lines.len() / CHANNELS;
         let Cursor { mut newest, mut phase, mut row } = *cursor;
-        for frame in output.chunks_exact_mut(channels) {
-            let taps_now = &rows[row * taps..][..taps];
-            frame[0] = dot(simd, &left[newest..][..taps], taps_now);
-            if let [_, second] = frame {
-                *second = dot(simd, &right[newest..][..taps], taps_now);
+        for frame in output.chunks_exact_mut(CHANNELS) {
+            let taps_now = &rows[row * units..][..units];
+            for (channel, sample) in frame.iter_mut().enumerate() {
+                *sample = dot(simd, &lines[channel * line_length + newest..][..taps], taps_now);
             }
             newest += whole;
             phase += part;
@@ -77,17 +86,18 @@ impl WithSimd for Convolve<'_> {
     }
 }
 
-/// The scalar product of two slices whose common length is a multiple of [`TAPS_UNIT`]. Two sums run side by side, for
-/// an addition takes longer than its turn comes round.
+/// The scalar product of samples and as many taps. Two sums run side by side, for an addition takes longer than its turn
+/// comes round.
 #[inline(always)]
-fn dot<S: Simd>(simd: S, window: &[f32], row: &[f32]) -> f32 {
-    debug_assert!(window.len() == row.len() && row.len() % TAPS_UNIT == 0);
-    let (window, _) = S::as_simd_f32s(window);
-    let (row, _) = S::as_simd_f32s(row);
+fn dot<S: Simd>(simd: S, window: &[f32], row: &[Taps]) -> f32 {
+    debug_assert_eq!(window.len(), row.len() * TAPS_UNIT);
     let mut sums = [simd.splat_f32s(0.0); 2];
-    for (samples, taps) in window.chunks_exact(2).zip(row.chunks_exact(2)) {
-        sums[0] = simd.mul_add_f32s(samples[0], taps[0], sums[0]);
-        sums[1] = simd.mul_add_f32s(samples[1], taps[1], sums[1]);
+    for (samples, taps) in window.chunks_exact(TAPS_UNIT).zip(row) {
+        let (samples, _) = S::as_simd_f32s(samples);
+        let (taps, _) = S::as_simd_f32s(&taps.0);
+        for (index, (&samples, &taps)) in samples.iter().zip(taps).enumerate() {
+            sums[index % 2] = simd.mul_add_f32s(samples, taps, sums[index % 2]);
+        }
     }
     simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]))
 }

@@ -36,8 +36,8 @@ pub enum ResampleError {
 /// Either way [`finish`](Self::finish) brings out all that is still inside; not a sample is lost, in the middle or at
 /// the end. Between equal rates samples go through bit for bit, without delay.
 ///
-/// Samples are expected to be finite. One that is not spoils the output for as long as it is within the filter's reach,
-/// twice the delay, and no longer.
+/// Samples are expected to be finite. One that is not spoils the output for as long as the filter is, at most 118 samples
+/// of the lower rate, and no longer.
 #[derive(Debug)]
 pub struct Resampler {
     from_hz: u32,
@@ -235,8 +235,12 @@ impl Resampler {
         let history = filter.taps - 1;
         for (channel, line) in self.lines.chunks_exact_mut(line_length(filter)).enumerate() {
             let room = &mut line[history..][..frames];
-            for (slot, frame) in room.iter_mut().zip(block.chunks_exact(channels)) {
-                *slot = frame[channel];
+            match channels {
+                1 => room.copy_from_slice(block),
+                _ => room
+                    .iter_mut()
+                    .zip(block.chunks_exact(2))
+                    .for_each(|(slot, frame)| *slot = frame[channel]),
             }
         }
 
