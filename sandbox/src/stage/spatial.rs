@@ -77,7 +77,7 @@ const MAX_RATE_HZ: f32 = 96_000.0;
 /// Mid samples that the longest reflection reaches back at the highest rate.
 const MAX_PAST: usize = (LONGEST_MS * MAX_RATE_HZ / 1_000.0) as usize + 1;
 /// Room for new ones before the past must be moved.
-const ROOM: usize = 8 * MAX_TICK;
+const ROOM: usize = 2 * MAX_TICK;
 
 /// The stage.
 #[derive(Debug, Clone)]
