@@ -440,6 +440,14 @@ fn what_is_no_voice_never_starts() {
         for level in [-60.0, -50.0, -40.0, -30.0, -20.0, -10.0] {
             sounds.push((format!("white noise of {level} dBFS"), white_noise(13, length, level)));
         }
+        let room = white_noise(17, length, -66.0);
+        let after_silence = |rms_dbfs| [vec![0.0; length / 10], white_noise(19, length, rms_dbfs)].concat();
+        sounds.push(("noise after silence".to_owned(), after_silence(-20.0)));
+        // 5 ms of noise, three times a second.
+        let clicks = |index: usize| index % (rate as usize / 3) < rate as usize / 200;
+        let bursts = white_noise(23, length, -15.0).into_iter().zip(&room).enumerate();
+        let bursts = bursts.map(|(index, (loud, soft))| if clicks(index) { loud } else { *soft });
+        sounds.push(("clicks".to_owned(), bursts.collect()));
         for (what, pcm) in sounds {
             let mut detector = VoiceActivity::new(mono(rate), &VoiceActivityParameters::default());
             let (mut told, mut highest) = (Vec::new(), 0.0f32);

@@ -8,7 +8,7 @@
 //! The detector is the `earshot` crate: a small recurrent network on mel bands, with weights that it brings along, pure
 //! Rust and free of allocation. (WebRTC's detector is cheaper but takes steady noise for a voice; those that need ONNX
 //! weigh megabytes.) Its window is 48 ms long and its network remembers, so its score comes up within about 50 ms and
-//! goes down over about 100 ms. After silence the next sound finds it as good as new. It was made for voices of an
+//! goes down over about 100 ms. After 320 ms of silence the next sound finds it as good as new. It was made for voices of an
 //! ordinary level, so softer ones are turned up for it.
 //!
 //! Loud steady noise and hum would get scores up to 0.9 all the same. So a voice must also stand out: a sound that in the
@@ -27,6 +27,8 @@ use crate::{Described, Parameter, Stream};
 const FRAME: usize = 256;
 /// Mean power (-70 dBFS) below which nothing is a voice, and the detector is not asked.
 const SILENT_POWER: f32 = 1e-7;
+/// Silence after which the next sound finds the detector as good as new: 320 ms.
+const FORGET_AFTER: u32 = 20;
 /// The detector is at its best with a voice whose loudest syllables have this power (-17 dBFS). A softer one is turned up
 /// to it, by up to 24 dB.
 const VOICE_POWER: f32 = 0.02;
@@ -163,20 +165,25 @@ struct Scores {
     floor: Floor,
     /// The highest power of late.
     loudest: f32,
-    /// Nothing but silence was heard since the last reset.
-    fresh: bool,
+    /// How many frames have been silent up to now. [`FORGET_AFTER`]: all is as after a reset.
+    silent_frames: u32,
 }
 
 impl std::fmt::Debug for Scores {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut debug = formatter.debug_struct("Scores");
-        debug.field("floor", &self.floor).field("fresh", &self.fresh).finish_non_exhaustive()
+        debug.field("floor", &self.floor).field("silent_frames", &self.silent_frames).finish_non_exhaustive()
     }
 }
 
 impl Scores {
     fn new() -> Scores {
-        Scores { detector: Detector::default_boxed(), floor: Floor::default(), loudest: 0.0, fresh: true }
+        Scores {
+            detector: Detector::default_boxed(),
+            floor: Floor::default(),
+            loudest: 0.0,
+            silent_frames: FORGET_AFTER,
+        }
     }
 
     /// The score of 16 ms. They are changed: turned up, and cut off at full scale, which is all that the detector takes.
@@ -184,10 +191,15 @@ impl Scores {
         frame.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
         let power = product::<FRAME>(frame, frame) / FRAME as f32;
         if power < SILENT_POWER {
-            self.forget();
+            if self.silent_frames + 1 >= FORGET_AFTER {
+                self.forget();
+            } else {
+                self.silent_frames += 1;
+                self.floor.stands_out(power);
+            }
             return 0.0;
         }
-        self.fresh = false;
+        self.silent_frames = 0;
         self.loudest = power.max(self.loudest * LOUDEST_DECAY);
         if self.floor.stands_out(power) {
             let gain = (VOICE_POWER / self.loudest).sqrt().clamp(1.0, MOST_GAIN);
@@ -199,11 +211,11 @@ impl Scores {
     }
 
     fn forget(&mut self) {
-        if !self.fresh {
+        if self.silent_frames < FORGET_AFTER {
             self.detector.reset();
             self.floor = Floor::default();
             self.loudest = 0.0;
-            self.fresh = true;
+            self.silent_frames = FORGET_AFTER;
         }
     }
 }
@@ -211,7 +223,8 @@ impl Scores {
 /// How quiet it was in the last one to two seconds.
 #[derive(Debug, Clone, Copy)]
 struct Floor {
-    last_power: Option<f32>,
+    /// The powers of the last two frames; the older first.
+    last_powers: [Option<f32>; 2],
     /// The least power of the last complete second, and of this one.
     before: f32,
     now: f32,
@@ -221,14 +234,18 @@ struct Floor {
 
 impl Default for Floor {
     fn default() -> Self {
-        Floor { last_power: None, before: f32::MAX, now: f32::MAX, frames: 0 }
+        Floor { last_powers: [None; 2], before: f32::MAX, now: f32::MAX, frames: 0 }
     }
 }
 
 impl Floor {
     /// Takes the power of the next 16 ms. They are judged together with those before, so that they hold a period of hum.
+    /// The first after silence don't count at all, for they may be silent in part, which would make all else stand out.
     fn stands_out(&mut self, power: f32) -> bool {
-        let mean = 0.5 * (power + self.last_power.replace(power).unwrap_or(power));
+        let [older, newer] = self.last_powers;
+        self.last_powers = [newer, Some(power)];
+        let (Some(_), Some(newer)) = (older, newer) else { return false };
+        let mean = 0.5 * (power + newer);
         self.now = self.now.min(mean);
         self.frames += 1;
         let stands_out = mean > STANDS_OUT * self.now.min(self.before);
