@@ -3,7 +3,8 @@
 //!
 //! The recommendation gives coefficients for 48 kHz alone, and asks for the same response at other rates. They are got
 //! from those by undoing the bilinear transform and doing it again for the other rate, prewarped at the biquad's own
-//! corner frequency, so that corner, slope and gain stay what they are at 48 kHz.
+//! corner frequency, so that corner, slope and gain stay what they are at 48 kHz. What the transform bends all the same
+//! (0.2 dB at 8 kHz) is made up for at 997 Hz, the frequency at which BS.1770 is calibrated.
 
 use std::f64::consts::PI;
 
@@ -30,7 +31,26 @@ pub(super) struct KWeighting {
 impl KWeighting {
     pub(super) fn new(sample_rate_hz: u32) -> KWeighting {
         let rate = f64::from(sample_rate_hz);
-        KWeighting { shelf: at_rate(SHELF_AT_48_KHZ, rate), high_pass: at_rate(HIGH_PASS_AT_48_KHZ, rate) }
+        let mut made = KWeighting {
+            shelf: at_rate(SHELF_AT_48_KHZ, rate),
+            high_pass: at_rate(HIGH_PASS_AT_48_KHZ, rate),
+        };
+        let reference = KWeighting { shelf: SHELF_AT_48_KHZ, high_pass: HIGH_PASS_AT_48_KHZ };
+        let correction = (reference.power_gain(997.0, 48_000.0) / made.power_gain(997.0, rate)).sqrt();
+        made.shelf[..3].iter_mut().for_each(|coefficient| *coefficient *= correction);
+        made
+    }
+
+    /// What is made of the power of a sine: the square of the transfer function's magnitude on the unit circle.
+    fn power_gain(&self, frequency_hz: f64, rate: f64) -> f64 {
+        let w = 2.0 * PI * frequency_hz / rate;
+        let power = |c0: f64, c1: f64, c2: f64| {
+            let real = c0 + c1 * w.cos() + c2 * (2.0 * w).cos();
+            let imaginary = c1 * w.sin() + c2 * (2.0 * w).sin();
+            real * real + imaginary * imaginary
+        };
+        let biquad = |[b0, b1, b2, a1, a2]: [f64; 5]| power(b0, b1, b2) / power(1.0, a1, a2);
+        biquad(self.shelf) * biquad(self.high_pass)
     }
 }
 
@@ -67,7 +87,8 @@ pub(super) struct KWeightingState {
 }
 
 impl KWeightingState {
-    /// Weighs sample frames of `CHANNELS` samples, and adds up the power of what comes out.
+    /// Weighs sample frames of `CHANNELS` samples, and adds up the power of what comes out. A single channel has silence
+    /// beside it: compiled for both side by side that is faster than one alone.
     pub(super) fn process<const CHANNELS: usize>(&mut self, weighting: &KWeighting, block: &[f32]) {
         let [b0, b1, b2, a1, a2] = weighting.shelf;
         let [d0, d1, d2, c1, c2] = weighting.high_pass;
@@ -76,8 +97,8 @@ impl KWeightingState {
         let [mut z2, mut z1] = self.outputs;
         let mut energy = self.energy;
         for frame in block.chunks_exact(CHANNELS) {
-            for at in 0..CHANNELS {
-                let x = f64::from(frame[at]);
+            for at in 0..2 {
+                let x = if at < CHANNELS { f64::from(frame[at]) } else { 0.0 };
                 // What does not need the last output is summed first, so that it is ready when that arrives.
                 let y = (b0 * x + b1 * x1[at] + b2 * x2[at] - a2 * y2[at]) - a1 * y1[at];
                 let z = (d0 * y + d1 * y1[at] + d2 * y2[at] - c2 * z2[at]) - c1 * z1[at];
@@ -107,16 +128,17 @@ impl KWeightingState {
 mod tests {
     use super::*;
 
-    /// The gain of both biquads at a frequency, from the transfer function.
+    /// The gain at a frequency, measured with a sine that has settled: not by the formula that calibrates.
     fn gain_db(weighting: &KWeighting, frequency_hz: f64, rate: f64) -> f64 {
-        let w = 2.0 * PI * frequency_hz / rate;
-        let power = |c0: f64, c1: f64, c2: f64| {
-            let real = c0 + c1 * w.cos() + c2 * (2.0 * w).cos();
-            let imaginary = c1 * w.sin() + c2 * (2.0 * w).sin();
-            real * real + imaginary * imaginary
-        };
-        let biquad = |[b0, b1, b2, a1, a2]: [f64; 5]| power(b0, b1, b2) / power(1.0, a1, a2);
-        10.0 * (biquad(weighting.shelf) * biquad(weighting.high_pass)).log10()
+        let sine = |index| (2.0 * PI * frequency_hz * index as f64 / rate).sin() as f32;
+        let second = rate as usize;
+        let input: Vec<f32> = (0..2 * second).map(sine).collect();
+        let mut state = KWeightingState::default();
+        state.process::<1>(weighting, &input[..second]);
+        state.take_energy();
+        state.process::<1>(weighting, &input[second..]);
+        let power: f64 = input[second..].iter().map(|sample| f64::from(*sample).powi(2)).sum();
+        10.0 * (state.take_energy() / power).log10()
     }
 
     #[test]
@@ -133,14 +155,14 @@ mod tests {
     fn every_rate_weighs_as_48_khz_does() {
         let reference = KWeighting::new(48_000);
         for (rate, tolerance_db) in [
-            (96_000, 0.1),
-            (44_100, 0.02),
-            (32_000, 0.1),
-            (24_000, 0.15),
-            (22_050, 0.2),
-            (16_000, 0.3),
-            (12_000, 0.4),
-            (8_000, 0.6),
+            (96_000, 0.02),
+            (44_100, 0.01),
+            (32_000, 0.02),
+            (24_000, 0.05),
+            (22_050, 0.06),
+            (16_000, 0.15),
+            (12_000, 0.25),
+            (8_000, 0.5),
         ] {
             let weighting = KWeighting::new(rate);
             let mut worst = 0.0f64;

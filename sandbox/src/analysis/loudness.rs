@@ -12,7 +12,7 @@
 //!
 //! The `ebur128` crate measures the same, and the tests hold this against it. It is not used here for it keeps every
 //! weighted sample of the last 3 s as `f64` (1.2 MB at 48 kHz mono), and allocates when the rate changes. Kept here are
-//! sums over 10 ms (the steps of EBU's test signals are multiples of them), and histograms in steps of 0.1 LU, which
+//! sums over 10 ms (the steps of EBU's test signals are multiples of them), and histograms in steps of 0.2 LU, which
 //! have the same size after a minute and after a year.
 
 use super::k_weighting::{KWeighting, KWeightingState};
@@ -35,9 +35,9 @@ const RELATIVE_GATE_LU: f64 = -10.0;
 /// The same for the loudness range.
 const RANGE_GATE_LU: f64 = -20.0;
 
-const BINS_PER_LU: f64 = 10.0;
+const BINS_PER_LU: f64 = 5.0;
 /// From the absolute gate up to +10 LUFS; what is louder counts in the last one.
-const BINS: usize = 800;
+const BINS: usize = 400;
 
 /// Measures loudness.
 #[derive(Debug, Clone)]
@@ -167,7 +167,7 @@ fn displayed(energy: f64) -> f32 {
     (lufs(energy) as f32).max(SILENCE_DB)
 }
 
-/// Energies above the absolute gate, in steps of 0.1 LU.
+/// Energies above the absolute gate, in steps of 0.2 LU.
 #[derive(Debug, Clone)]
 struct Histogram {
     counts: [u32; BINS],

@@ -69,7 +69,7 @@ impl ToSixteenKhz {
     pub(super) fn process(&mut self, block: &[f32], mut out: impl FnMut(f32)) {
         let channels = self.stream.channels;
         let mut rest = block;
-        while !rest.is_empty() {
+        while rest.len() >= channels {
             if self.filled == BUFFER {
                 self.make_room();
             }
@@ -84,19 +84,31 @@ impl ToSixteenKhz {
             }
             self.filled += frames;
             rest = behind;
-            self.convolve(&mut out);
+            match self.taps {
+                8 => self.convolve::<8>(&mut out),
+                16 => self.convolve::<16>(&mut out),
+                24 => self.convolve::<24>(&mut out),
+                32 => self.convolve::<32>(&mut out),
+                40 => self.convolve::<40>(&mut out),
+                _ => self.convolve::<MAX_TAPS>(&mut out),
+            }
         }
     }
 
-    fn convolve(&mut self, out: &mut impl FnMut(f32)) {
+    /// Makes all the samples that what is in the buffer allows. `TAPS` is `taps`, known to the compiler.
+    fn convolve<const TAPS: usize>(&mut self, out: &mut impl FnMut(f32)) {
         let rate = self.stream.sample_rate_hz as usize;
-        while self.first + self.taps <= self.filled {
+        let (steps, rest) = (rate / RATE_HZ, rate % RATE_HZ);
+        while self.first + TAPS <= self.filled {
             let fraction = self.behind * self.fractions / RATE_HZ;
-            let coefficients = &self.table[fraction * self.taps..][..self.taps];
-            out(product(coefficients, &self.buffer[self.first..self.first + self.taps]));
-            self.behind += rate;
-            self.first += self.behind / RATE_HZ;
-            self.behind %= RATE_HZ;
+            let coefficients = &self.table[fraction * TAPS..][..TAPS];
+            out(product::<TAPS>(coefficients, &self.buffer[self.first..][..TAPS]));
+            self.first += steps;
+            self.behind += rest;
+            if self.behind >= RATE_HZ {
+                self.behind -= RATE_HZ;
+                self.first += 1;
+            }
         }
     }
 
@@ -140,16 +152,19 @@ impl ToSixteenKhz {
     }
 }
 
-/// The sum of products, in lanes that are added up in a fixed order.
-fn product(coefficients: &[f32], samples: &[f32]) -> f32 {
+/// The sum of the products of `TAPS` pairs (a multiple of eight), in lanes that are added up in a fixed order.
+#[inline]
+pub(super) fn product<const TAPS: usize>(coefficients: &[f32], samples: &[f32]) -> f32 {
+    let (coefficients, samples) = (&coefficients[..TAPS], &samples[..TAPS]);
     let mut lanes = [0.0f32; LANES];
-    for (coefficients, samples) in coefficients.chunks_exact(LANES).zip(samples.chunks_exact(LANES)) {
+    for chunk in 0..TAPS / LANES {
         for lane in 0..LANES {
-            lanes[lane] += coefficients[lane] * samples[lane];
+            lanes[lane] += coefficients[chunk * LANES + lane] * samples[chunk * LANES + lane];
         }
     }
+    // In the order that suits lanes side by side best.
     let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 fn common_divisor(a: usize, b: usize) -> usize {

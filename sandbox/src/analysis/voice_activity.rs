@@ -1,26 +1,44 @@
 //! Tells when somebody begins and ceases to speak.
 //!
 //! ```text
-//!  samples -> mono, 16 kHz -> 16 ms -> quieter than -70 dBFS? -> no voice
-//!                                   `-> detector: score 0 to 1 -> at the threshold? -> minimum length, hang-over -> events
+//!  samples -> mono, 16 kHz -> 16 ms -> silent or steady? -> no voice
+//!                                   `-> detector: score -> at the threshold? -> minimum length, hang-over -> events
 //! ```
 //!
 //! The detector is the `earshot` crate: a small recurrent network on mel bands, with weights that it brings along, pure
 //! Rust and free of allocation. (WebRTC's detector is cheaper but takes steady noise for a voice; those that need ONNX
 //! weigh megabytes.) Its window is 48 ms long and its network remembers, so its score comes up within about 50 ms and
-//! goes down over about 100 ms. Frames next to silence don't reach it, and the next sound finds it as good as new.
+//! goes down over about 100 ms. After 320 ms of silence the next sound finds it as good as new. It was made for voices of an
+//! ordinary level, so softer ones are turned up for it.
+//!
+//! Loud steady noise and hum would get scores up to 0.9 all the same. So a voice must also stand out: a sound that in the
+//! last seconds has not been 4 dB quieter than now is steady, and no voice, for in speech the gaps between two syllables
+//! suffice. That spares the detector, by far the dearest part, most of what is heard while nobody speaks. Noise that sets
+//! in on top of another sound passes for a voice, if the detector says so, for up to 2 s.
 //!
 //! Positions are in sample frames of the stream, counted from its start.
 
 use earshot::Detector;
 
-use super::sixteen_khz::{ToSixteenKhz, RATE_HZ};
+use super::sixteen_khz::{product, ToSixteenKhz, RATE_HZ};
 use crate::{Described, Parameter, Stream};
 
 /// What the detector takes at once: 16 ms.
 const FRAME: usize = 256;
 /// Mean power (-70 dBFS) below which nothing is a voice, and the detector is not asked.
 const SILENT_POWER: f32 = 1e-7;
+/// Silence after which the next sound finds the detector as good as new: 320 ms.
+const FORGET_AFTER: u32 = 20;
+/// The detector is at its best with a voice whose loudest syllables have this power (-17 dBFS). A softer one is turned up
+/// to it, by up to 24 dB.
+const VOICE_POWER: f32 = 0.02;
+const MOST_GAIN: f32 = 16.0;
+/// What is remembered of the loudest syllable after another 16 ms: it falls by 6 dB in a second.
+const LOUDEST_DECAY: f32 = 0.978;
+/// How much more power a voice has than the quietest of late: 4 dB.
+const STANDS_OUT: f32 = 2.5;
+/// About a second.
+const FLOOR_FRAMES: u32 = 64;
 
 /// What is taken for speech.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +103,7 @@ pub struct VoiceActivity {
     frame: [f32; FRAME],
     /// How much of `frame` is filled.
     filled: usize,
-    detector: SilenceAware,
+    scores: Scores,
     decision: Decision,
 }
 
@@ -97,7 +115,7 @@ impl VoiceActivity {
             resampler: ToSixteenKhz::new(stream),
             frame: [0.0; FRAME],
             filled: 0,
-            detector: SilenceAware { detector: Detector::default_boxed(), fresh: true },
+            scores: Scores::new(),
             decision: Decision::new(stream, parameters),
         }
     }
@@ -107,7 +125,7 @@ impl VoiceActivity {
         self.stream = stream;
         self.resampler.start(stream);
         self.filled = 0;
-        self.detector.forget();
+        self.scores.forget();
         self.decision = Decision::new(stream, parameters);
     }
 
@@ -119,13 +137,13 @@ impl VoiceActivity {
     /// Listens to whole sample frames. Each event is handed to `on_event`, in the order of the stream: at most one for
     /// each 16 ms. Two channels are heard as their mean.
     pub fn process(&mut self, block: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
-        let VoiceActivity { frame, filled, detector, decision, .. } = self;
+        let VoiceActivity { frame, filled, scores, decision, .. } = self;
         self.resampler.process(block, |sample| {
             frame[*filled] = sample;
             *filled += 1;
             if *filled == FRAME {
                 *filled = 0;
-                decision.next(detector.score(frame)).into_iter().for_each(&mut on_event);
+                decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
             }
         });
     }
@@ -135,43 +153,106 @@ impl VoiceActivity {
         self.decision.speaking
     }
 
-    /// The detector's last score, from 0 (no voice) to 1 (a voice).
+    /// The last score, from 0 (no voice) to 1 (a voice); 0 for what is silent or steady.
     pub fn score(&self) -> f32 {
         self.decision.score
     }
 }
 
-/// The detector, spared what is silent.
-struct SilenceAware {
+/// Scores 16 ms at a time: the detector, spared what is silent or steady.
+struct Scores {
     detector: Box<Detector>,
-    /// It has heard nothing since its last reset.
-    fresh: bool,
+    floor: Floor,
+    /// The highest power of late.
+    loudest: f32,
+    /// How many frames have been silent up to now. [`FORGET_AFTER`]: all is as after a reset.
+    silent_frames: u32,
 }
 
-impl std::fmt::Debug for SilenceAware {
+impl std::fmt::Debug for Scores {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("SilenceAware").field("fresh", &self.fresh).finish_non_exhaustive()
+        let mut debug = formatter.debug_struct("Scores");
+        debug.field("floor", &self.floor).field("silent_frames", &self.silent_frames).finish_non_exhaustive()
     }
 }
 
-impl SilenceAware {
-    /// The score of 16 ms. They are changed: the detector takes nothing beyond full scale.
-    fn score(&mut self, frame: &mut [f32; FRAME]) -> f32 {
+impl Scores {
+    fn new() -> Scores {
+        Scores {
+            detector: Detector::default_boxed(),
+            floor: Floor::default(),
+            loudest: 0.0,
+            silent_frames: FORGET_AFTER,
+        }
+    }
+
+    /// The score of 16 ms. They are changed: turned up, and cut off at full scale, which is all that the detector takes.
+    fn next(&mut self, frame: &mut [f32; FRAME]) -> f32 {
         frame.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
-        let power = frame.iter().map(|sample| sample * sample).sum::<f32>() / FRAME as f32;
+        let power = product::<FRAME>(frame, frame) / FRAME as f32;
         if power < SILENT_POWER {
-            self.forget();
+            if self.silent_frames + 1 >= FORGET_AFTER {
+                self.forget();
+            } else {
+                self.silent_frames += 1;
+                self.floor.stands_out(power);
+            }
             return 0.0;
         }
-        self.fresh = false;
-        self.detector.predict_f32(frame)
+        self.silent_frames = 0;
+        self.loudest = power.max(self.loudest * LOUDEST_DECAY);
+        if self.floor.stands_out(power) {
+            let gain = (VOICE_POWER / self.loudest).sqrt().clamp(1.0, MOST_GAIN);
+            frame.iter_mut().for_each(|sample| *sample = (*sample * gain).clamp(-1.0, 1.0));
+            self.detector.predict_f32(frame)
+        } else {
+            0.0
+        }
     }
 
     fn forget(&mut self) {
-        if !self.fresh {
+        if self.silent_frames < FORGET_AFTER {
             self.detector.reset();
-            self.fresh = true;
+            self.floor = Floor::default();
+            self.loudest = 0.0;
+            self.silent_frames = FORGET_AFTER;
         }
+    }
+}
+
+/// How quiet it was in the last one to two seconds.
+#[derive(Debug, Clone, Copy)]
+struct Floor {
+    /// The powers of the last two frames; the older first.
+    last_powers: [Option<f32>; 2],
+    /// The least power of the last complete second, and of this one.
+    before: f32,
+    now: f32,
+    /// Frames of this second.
+    frames: u32,
+}
+
+impl Default for Floor {
+    fn default() -> Self {
+        Floor { last_powers: [None; 2], before: f32::MAX, now: f32::MAX, frames: 0 }
+    }
+}
+
+impl Floor {
+    /// Takes the power of the next 16 ms. They are judged together with those before, so that they hold a period of hum.
+    /// The first after silence don't count at all, for they may be silent in part, which would make all else stand out.
+    fn stands_out(&mut self, power: f32) -> bool {
+        let [older, newer] = self.last_powers;
+        self.last_powers = [newer, Some(power)];
+        let (Some(_), Some(newer)) = (older, newer) else { return false };
+        let mean = 0.5 * (power + newer);
+        self.now = self.now.min(mean);
+        self.frames += 1;
+        let stands_out = mean > STANDS_OUT * self.now.min(self.before);
+        if self.frames == FLOOR_FRAMES {
+            (self.before, self.now, self.frames) = (self.now, f32::MAX, 0);
+        }
+        stands_out
     }
 }
 

@@ -77,7 +77,7 @@ const MAX_RATE_HZ: f32 = 96_000.0;
 /// Mid samples that the longest reflection reaches back at the highest rate.
 const MAX_PAST: usize = (LONGEST_MS * MAX_RATE_HZ / 1_000.0) as usize + 1;
 /// Room for new ones before the past must be moved.
-const ROOM: usize = 8 * MAX_TICK;
+const ROOM: usize = 2 * MAX_TICK;
 
 /// The stage.
 #[derive(Debug, Clone)]
@@ -245,12 +245,16 @@ impl Spatial {
         }
         let pole = self.damping_pole;
         let [mut left_low, mut right_low] = self.damped;
-        for (index, (left, right)) in left.iter_mut().zip(right).enumerate() {
-            left_low = pole * left_low + (1.0 - pole) * *left;
-            right_low = pole * right_low + (1.0 - pole) * *right;
+        let mut lows = [[0.0; 2]; MAX_TICK];
+        for ((left, right), lows) in left.iter().zip(right.iter()).zip(&mut lows) {
+            left_low = pole * left_low + (1.0 - pole) * left;
+            right_low = pole * right_low + (1.0 - pole) * right;
+            *lows = [left_low, right_low];
+        }
+        for (index, ((left, right), lows)) in left.iter_mut().zip(right).zip(&lows).enumerate() {
             let damping = damping.at(index);
-            *left += damping * (left_low - *left);
-            *right += damping * (right_low - *right);
+            *left += damping * (lows[0] - *left);
+            *right += damping * (lows[1] - *right);
         }
         self.damped = [left_low, right_low];
     }
