@@ -62,7 +62,9 @@ fn voice_activity_in_silence(bencher: Bencher<'_, '_>) {
 fn reading_loudness(bencher: Bencher<'_, '_>) {
     let mut meter = Loudness::new(stream(1));
     blocks(1).iter().for_each(|block| meter.process(block));
-    bencher.bench_local(|| (meter.momentary_lufs(), meter.short_term_lufs(), meter.integrated_lufs(), meter.range_lu()));
+    bencher.bench_local(|| {
+        (meter.momentary_lufs(), meter.short_term_lufs(), meter.integrated_lufs(), meter.range_lu())
+    });
 }
 
 #[divan::bench]

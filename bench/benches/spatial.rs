@@ -13,7 +13,8 @@ const STREAM: Stream = Stream { sample_rate_hz: 48_000, channels: 2 };
 fn input(stereo: bool) -> Vec<f32> {
     (0..960)
         .flat_map(|index| {
-            let at = |shift: f32| 0.3 * ((index as f32 + shift) * 0.02).sin() + 0.1 * (index as f32 * 0.31).sin();
+            let at =
+                |shift: f32| 0.3 * ((index as f32 + shift) * 0.02).sin() + 0.1 * (index as f32 * 0.31).sin();
             [at(0.0), at(if stereo { 20.0 } else { 0.0 })]
         })
         .collect()

@@ -2,12 +2,13 @@
 #![allow(unsafe_code)]
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::f64::consts::{PI, TAU};
 
 use common::{Random, SPEECH_16_KHZ};
+use counting::{allocations_in, bytes_held};
 use proptest::prelude::*;
 use sandbox::{Denoise, DenoiseParameters, Stage, Stream};
 
@@ -311,47 +312,13 @@ proptest! {
     }
 }
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static BYTES: Cell<isize> = const { Cell::new(0) };
-}
-
-/// Counts for each thread what it allocates, and the bytes it holds.
-struct Counting;
-
-// SAFETY: every call is handed to the system's allocator unchanged. Counting touches thread-locals that need no
-// initialisation and no destructor, so it neither allocates nor fails at the end of a thread.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        BYTES.set(BYTES.get() + layout.size() as isize);
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        BYTES.set(BYTES.get() - layout.size() as isize);
-        // SAFETY: `memory` came from `System` by `alloc`, with this layout.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations_in(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
-
 #[test]
 fn processing_allocates_nothing_and_starting_only_what_was_used() {
     drop(stage(48_000, 2, &FULL)); // the tables of this thread, and what all threads share
-    let before = BYTES.get();
+    let before = bytes_held();
     let mut stage = stage(48_000, 2, &FULL);
-    println!("a stage has {} bytes", BYTES.get() - before);
-    assert!((50_000..150_000).contains(&(BYTES.get() - before)));
+    println!("a stage has {} bytes", bytes_held() - before);
+    assert!((50_000..150_000).contains(&(bytes_held() - before)));
     for rate in SUPPORTED {
         for channels in [1, 2] {
             let stream = Stream { sample_rate_hz: rate, channels };
@@ -370,10 +337,10 @@ fn processing_allocates_nothing_and_starting_only_what_was_used() {
             assert!(to_start <= 10 * channels, "{to_start} allocations for {channels} channels");
         }
     }
-    let held = BYTES.get();
+    let held = bytes_held();
     stage.process(&mut white(8_000, 9));
     stage.start(Stream { sample_rate_hz: 48_000, channels: 2 }, &FULL);
-    assert_eq!(BYTES.get(), held, "starting gives back what it replaces");
+    assert_eq!(bytes_held(), held, "starting gives back what it replaces");
 }
 
 /// Speech with noise, and what became of it.
