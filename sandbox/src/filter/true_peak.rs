@@ -108,7 +108,7 @@ impl TruePeak {
             for pair in 0..HALF_PAIRS {
                 for lane in 0..4 {
                     let both = around[HALF_PAIRS - 1 - pair + lane] + around[HALF_PAIRS + pair + lane];
-                    sums[pair % 2][lane] += filters.half[pair] * both;
+                    sums[pair % 2][lane] += filters.half[pair][lane] * both;
                 }
             }
             for lane in 0..4 {
@@ -179,7 +179,8 @@ fn summit(left: &[f32], middle: &[f32], right: &[f32]) -> f32 {
 /// Windowed sinc filters, symmetric: one coefficient for each pair of taps, from the middle outwards.
 #[derive(Debug)]
 struct Filters {
-    half: [f32; HALF_PAIRS],
+    /// Four times each, for four points at once.
+    half: [[f32; 4]; HALF_PAIRS],
     quarter: [f32; QUARTER_PAIRS],
     /// The most that any point between samples can be above the largest sample.
     most_gain: f32,
@@ -194,7 +195,7 @@ impl Filters {
         let bound = sum(&quarter) / 2.0 * (1.0 + sum(&half));
         let most_gain = sum(&half).max(bound) / f64::from(LEAST_SEEN);
         Filters {
-            half: half.map(|tap| tap as f32),
+            half: half.map(|tap| [tap as f32; 4]),
             quarter: quarter.map(|tap| tap as f32),
             most_gain: most_gain as f32,
         }
