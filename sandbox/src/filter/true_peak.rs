@@ -104,15 +104,20 @@ impl TruePeak {
             let from = origin + 4 * at + 1 - HALF_PAIRS;
             let around: &[f32; 2 * HALF_PAIRS + 3] =
                 samples[from..][..2 * HALF_PAIRS + 3].try_into().unwrap_or(&[0.0; 2 * HALF_PAIRS + 3]);
-            let mut sums = [[0.0f32; 4]; 2];
-            for pair in 0..HALF_PAIRS {
+            // Two sums, so that an addition need not wait for the one before it.
+            let (mut even, mut odd) = ([0.0f32; 4], [0.0f32; 4]);
+            for pair in (0..HALF_PAIRS).step_by(2) {
                 for lane in 0..4 {
                     let both = around[HALF_PAIRS - 1 - pair + lane] + around[HALF_PAIRS + pair + lane];
-                    sums[pair % 2][lane] += filters.half[pair][lane] * both;
+                    even[lane] += filters.half[pair][lane] * both;
+                }
+                for lane in 0..4 {
+                    let both = around[HALF_PAIRS - 2 - pair + lane] + around[HALF_PAIRS + 1 + pair + lane];
+                    odd[lane] += filters.half[pair + 1][lane] * both;
                 }
             }
             for lane in 0..4 {
-                four[lane] = sums[0][lane] + sums[1][lane];
+                four[lane] = even[lane] + odd[lane];
             }
         }
     }
