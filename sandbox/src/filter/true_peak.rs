@@ -104,15 +104,20 @@ impl TruePeak {
             let from = origin + 4 * at + 1 - HALF_PAIRS;
             let around: &[f32; 2 * HALF_PAIRS + 3] =
                 samples[from..][..2 * HALF_PAIRS + 3].try_into().unwrap_or(&[0.0; 2 * HALF_PAIRS + 3]);
-            let mut sums = [[0.0f32; 4]; 2];
-            for pair in 0..HALF_PAIRS {
+            // Two sums, so that an addition need not wait for the one before it.
+            let (mut even, mut odd) = ([0.0f32; 4], [0.0f32; 4]);
+            for pair in (0..HALF_PAIRS).step_by(2) {
                 for lane in 0..4 {
                     let both = around[HALF_PAIRS - 1 - pair + lane] + around[HALF_PAIRS + pair + lane];
-                    sums[pair % 2][lane] += filters.half[pair] * both;
+                    even[lane] += filters.half[pair][lane] * both;
+                }
+                for lane in 0..4 {
+                    let both = around[HALF_PAIRS - 2 - pair + lane] + around[HALF_PAIRS + 1 + pair + lane];
+                    odd[lane] += filters.half[pair + 1][lane] * both;
                 }
             }
             for lane in 0..4 {
-                four[lane] = sums[0][lane] + sums[1][lane];
+                four[lane] = even[lane] + odd[lane];
             }
         }
     }
@@ -128,17 +133,24 @@ impl TruePeak {
         let (mut first_quarters, mut last_quarters) = ([0.0f32; LENGTH], [0.0f32; LENGTH]);
         let [g0, g1, g2, g3] = filters.quarter;
         for at in (0..count).step_by(4) {
-            let x: &[f32] = &self.samples[first - 1 + at..][..7];
-            let m: &[f32] = &self.midpoints[EARLIER - 3 + at..][..8];
-            for lane in 0..4 {
-                // The point m[lane + 2] lies behind the sample x[lane + 1].
-                first_quarters[at + lane] = (g0 * (x[lane + 1] + m[lane + 2])
-                    + g1 * (m[lane + 1] + x[lane + 2]))
-                    + (g2 * (x[lane] + m[lane + 3]) + g3 * (m[lane] + x[lane + 3]));
-                last_quarters[at + lane] = (g0 * (m[lane + 2] + x[lane + 2])
-                    + g1 * (x[lane + 1] + m[lane + 3]))
-                    + (g2 * (m[lane + 1] + x[lane + 3]) + g3 * (x[lane] + m[lane + 4]));
-            }
+            let x: &[f32; 7] = self.samples[first - 1 + at..][..7].try_into().unwrap_or(&[0.0; 7]);
+            let m: &[f32; 8] = self.midpoints[EARLIER - 3 + at..][..8].try_into().unwrap_or(&[0.0; 8]);
+            // Four neighbours from `from` on.
+            let x = |from: usize| -> [f32; 4] { std::array::from_fn(|lane| x[from + lane]) };
+            let m = |from: usize| -> [f32; 4] { std::array::from_fn(|lane| m[from + lane]) };
+            let weighted = |tap: f32, one: [f32; 4], other: [f32; 4]| -> [f32; 4] {
+                std::array::from_fn(|lane| tap * (one[lane] + other[lane]))
+            };
+            let sum = |one: [f32; 4], other: [f32; 4]| -> [f32; 4] {
+                std::array::from_fn(|lane| one[lane] + other[lane])
+            };
+            // The midpoints m(2) lie behind the samples x(1).
+            let near = sum(weighted(g0, x(1), m(2)), weighted(g1, m(1), x(2)));
+            let far = sum(weighted(g2, x(0), m(3)), weighted(g3, m(0), x(3)));
+            first_quarters[at..at + 4].copy_from_slice(&sum(near, far));
+            let near = sum(weighted(g0, m(2), x(2)), weighted(g1, x(1), m(3)));
+            let far = sum(weighted(g2, m(1), x(3)), weighted(g3, x(0), m(4)));
+            last_quarters[at..at + 4].copy_from_slice(&sum(near, far));
         }
         let end = 1 + self.group;
         let rows = [samples, &first_quarters, halves, &last_quarters];
@@ -179,7 +191,8 @@ fn summit(left: &[f32], middle: &[f32], right: &[f32]) -> f32 {
 /// Windowed sinc filters, symmetric: one coefficient for each pair of taps, from the middle outwards.
 #[derive(Debug)]
 struct Filters {
-    half: [f32; HALF_PAIRS],
+    /// Four times each, for four points at once.
+    half: [[f32; 4]; HALF_PAIRS],
     quarter: [f32; QUARTER_PAIRS],
     /// The most that any point between samples can be above the largest sample.
     most_gain: f32,
@@ -194,7 +207,7 @@ impl Filters {
         let bound = sum(&quarter) / 2.0 * (1.0 + sum(&half));
         let most_gain = sum(&half).max(bound) / f64::from(LEAST_SEEN);
         Filters {
-            half: half.map(|tap| tap as f32),
+            half: half.map(|tap| [tap as f32; 4]),
             quarter: quarter.map(|tap| tap as f32),
             most_gain: most_gain as f32,
         }
