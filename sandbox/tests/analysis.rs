@@ -500,6 +500,18 @@ fn speech_far_beyond_full_scale_is_still_speech_and_no_panic() {
 }
 
 #[test]
+fn absurd_parameters_break_nothing() {
+    let pcm = talk();
+    for absurd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+        let parameters =
+            VoiceActivityParameters { threshold: 0.5, hang_over_ms: absurd, minimum_speech_ms: absurd };
+        events(mono(16_000), parameters, &pcm);
+        events(mono(16_000), VoiceActivityParameters { threshold: absurd, ..parameters }, &pcm);
+        events(mono(16_000), VoiceActivityParameters { minimum_speech_ms: 0.0, ..parameters }, &pcm);
+    }
+}
+
+#[test]
 fn the_table_names_every_parameter() {
     let mut parameters = VoiceActivityParameters::default();
     for parameter in VoiceActivityParameters::PARAMETERS {

@@ -359,6 +359,20 @@ fn the_table_names_every_parameter() {
     assert_eq!(parameters, SpatialParameters { width: 0.0, depth: 0.25, pan: 0.5 });
 }
 
+#[test]
+fn absurd_parameters_are_held_within_their_ranges() {
+    let input = doubled(&pink_noise(31, 5_000));
+    let absurd = SpatialParameters { width: f32::INFINITY, depth: -1e30, pan: f32::NAN };
+    let held = SpatialParameters { width: 2.0, depth: 0.0, pan: 0.0 };
+    assert!(placed(48_000, absurd, &input) == placed(48_000, held, &input));
+    let mut stage = Spatial::new(stereo(48_000), &held);
+    let mut out = input.clone();
+    stage.process(&mut out[..4_000]);
+    stage.set(&SpatialParameters { width: f32::NAN, depth: f32::MAX, pan: f32::NEG_INFINITY });
+    stage.process(&mut out[4_000..]);
+    assert!(out.iter().all(|sample| sample.is_finite()));
+}
+
 fn any_place() -> impl Strategy<Value = SpatialParameters> {
     let edges_or =
         |range: std::ops::RangeInclusive<f32>| prop_oneof![Just(*range.start()), Just(*range.end()), range];

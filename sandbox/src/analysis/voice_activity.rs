@@ -266,7 +266,10 @@ struct Limits {
 
 impl Limits {
     fn new(stream: Stream, parameters: &VoiceActivityParameters) -> Limits {
-        let frames = |ms: f32| (f64::from(ms) * f64::from(stream.sample_rate_hz) / 1_000.0).round() as u64;
+        // Held to what a stream can have; what is no number becomes 0.
+        let frames = |ms: f32| {
+            (f64::from(ms.clamp(0.0, 60_000.0)) * f64::from(stream.sample_rate_hz) / 1_000.0).round() as u64
+        };
         Limits {
             threshold: parameters.threshold,
             hang_over: frames(parameters.hang_over_ms),

@@ -35,6 +35,7 @@ mod gains;
 
 use self::gains::Gains;
 pub use self::gains::SpatialParameters;
+use super::accepted::accepted;
 use super::{Described, Stage, Stream};
 use crate::level::smoothing;
 
@@ -323,12 +324,12 @@ impl Stage for Spatial {
         self.past = samples(LONGEST_MS);
         self.damping_pole = (-std::f32::consts::TAU * DAMPING_CORNER_HZ / rate).exp();
         self.power_share = smoothing(POWER_TIME_MS, ticks);
-        self.current = *parameters;
-        self.target = *parameters;
+        self.current = accepted(parameters);
+        self.target = self.current;
         self.glide_ticks = 0;
         self.begun = false;
         self.seen = 0;
-        self.from = Gains::of(parameters, 0.0, 0.0);
+        self.from = Gains::of(&self.current, 0.0, 0.0);
         self.to = self.from;
         (self.mid_power, self.side_power) = (0.0, 0.0);
         self.mid[..self.past].fill(0.0);
@@ -338,13 +339,14 @@ impl Stage for Spatial {
 
     /// Before the first sample of a stream the parameters hold at once; later they glide for 20 ms.
     fn set(&mut self, parameters: &SpatialParameters) {
+        let wished = accepted(parameters);
         if !self.begun {
-            self.current = *parameters;
-            self.to = Gains::of(parameters, 0.0, 0.0);
-        } else if *parameters != self.target {
+            self.current = wished;
+            self.to = Gains::of(&wished, 0.0, 0.0);
+        } else if wished != self.target {
             self.glide_ticks = GLIDE_TICKS;
         }
-        self.target = *parameters;
+        self.target = wished;
     }
 
     fn process(&mut self, mut block: &mut [f32]) {
