@@ -5,7 +5,9 @@ mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
+use std::collections::HashMap;
 use std::f64::consts::{PI, TAU};
+use std::sync::{LazyLock, Mutex};
 
 use common::{Random, SPEECH_16_KHZ};
 use counting::{allocations_in, bytes_held};
@@ -464,6 +466,11 @@ fn network_high_pass(signal: &[f32], rate: u32) -> Vec<f32> {
 
 /// The recording without its rumble, at any rate.
 fn clean_speech(rate: u32) -> Vec<f32> {
+    static BY_RATE: LazyLock<Mutex<HashMap<u32, Vec<f32>>>> = LazyLock::new(Mutex::default);
+    BY_RATE.lock().unwrap().entry(rate).or_insert_with(|| resampled_speech(rate)).clone()
+}
+
+fn resampled_speech(rate: u32) -> Vec<f32> {
     let source = &common::without_rumble(&SPEECH_16_KHZ);
     let cutoff = f64::from(rate).min(16_000.0) / 16_000.0;
     let reach = (32.0 / cutoff) as isize;

@@ -2,11 +2,12 @@
 
 mod common;
 
-use common::{intensity, settings, speech, PACKETS};
+use common::{intensity, settings, speech, PACKETS, SPEECH_16_KHZ};
 use opus::{Application, Channels, Signal};
 use proptest::prelude::*;
 use sandbox::{
-    AudioSandbox, Incoming, Packets, Processed, SampleRate, SandboxError, Scratch, Settings, SettingsUpdate,
+    AudioSandbox, Format, Incoming, Packets, Processed, SampleRate, SandboxError, Scratch, Settings,
+    SettingsUpdate,
 };
 
 /// One thing that can happen to a sandbox.
@@ -23,6 +24,8 @@ enum Step {
     Silence(usize),
     /// Speech through filters and encoder, by its start in milliseconds and its length in units.
     Speech(usize, usize),
+    /// Speech as PCM, if the sandbox takes that: its start in samples, and its length.
+    Pcm(usize, usize),
     /// Samples that are no numbers, through filters and encoder.
     NotNumbers,
     /// A lost packet, and perhaps the one behind it.
@@ -46,6 +49,15 @@ fn take(step: &Step, sandbox: &mut AudioSandbox, scratch: &mut Scratch) -> Seen 
             let pcm = speech(sandbox.settings().sample_rate(), sandbox.settings().channels());
             encode(sandbox, pcm[start * 2 / 5 * unit..][..units * unit].to_vec())
         }
+        Step::Pcm(start, length) => match sandbox.settings().input_format() {
+            Format::Opus => Ok(None),
+            Format::Pcm(format) => {
+                let mut bytes = Vec::new();
+                let samples = length * sandbox.settings().channel_count();
+                format.encode(&SPEECH_16_KHZ[*start..start + samples], &mut bytes);
+                sandbox.process(&bytes, scratch, &mut out).map(Some)
+            }
+        },
         Step::NotNumbers => {
             let bad = [f32::NAN, f32::INFINITY, 0.5, f32::NEG_INFINITY, f32::MAX, -0.25];
             encode(sandbox, bad.into_iter().cycle().take(8 * unit).collect())
@@ -84,7 +96,10 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         prop_oneof![0..=10i64, 7..=10i64],
     );
     let switches = (any::<bool>(), any::<bool>(), any::<bool>(), 0..=40i64, 0..3usize, 0..8usize);
-    (signal, switches).prop_map(|(signal, switches)| {
+    let formats = || prop::sample::select(vec!["opus", "opus", "opus", "s16le", "f32le"]);
+    let rates = || prop::sample::select(vec![8_000i64, 22_050, 44_100, 48_000, 96_000]);
+    let engine = (any::<u8>(), 0..3usize, formats(), formats(), rates(), rates());
+    (signal, switches, engine).prop_map(|(signal, switches, engine)| {
         let (rate, stereo, intensity, bitrate, complexity) = signal;
         let (vbr, dtx, fec, loss, signal, application) = switches;
         let channels = if stereo { Channels::Stereo } else { Channels::Mono };
@@ -100,8 +115,38 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             .with("expected_loss_percent", loss)
             .with("signal", ["auto", "voice", "music"][signal])
             .with("application", application);
-        settings(rate, channels, wishes)
+        settings(rate, channels, with_engine(wishes, engine))
     })
+}
+
+type Engine = (u8, usize, &'static str, &'static str, i64, i64);
+
+fn with_engine(mut wishes: SettingsUpdate, engine: Engine) -> SettingsUpdate {
+    let (stages, quality, input, output, input_rate, output_rate) = engine;
+    let names = [
+        "noise_gate",
+        "compressor",
+        "equaliser",
+        "spatial",
+        "limiter",
+        "voice_activity",
+        "metering",
+        "denoise",
+    ];
+    for (bit, name) in names.into_iter().enumerate() {
+        wishes.set(name, (stages >> bit & 1 == 1).into());
+    }
+    wishes
+        .with("quality", ["battery_saver", "balanced", "high_quality"][quality])
+        .with("equaliser.band_1_kind", "peak")
+        .with("equaliser.band_1_gain_db", f64::from(stages) / 16.0)
+        .with("equaliser.enabled", stages >> 2 & 1 == 1)
+        .with("spatial.width", 1.0 + f64::from(stages) / 256.0)
+        .with("spatial.enabled", stages >> 3 & 1 == 1)
+        .with("input_format", input)
+        .with("output_format", output)
+        .with("input_sample_rate", input_rate)
+        .with("output_sample_rate", output_rate)
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -114,6 +159,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (1..=48usize).prop_map(Step::Silence),
         3 => (0..6_000usize, 1..=48usize).prop_map(|(start, units)| Step::Speech(start, units)),
         2 => prop::option::of(packet()).prop_map(Step::Lost),
+        4 => (0..90_000usize, 1..2_400usize).prop_map(|(start, length)| Step::Pcm(start, length)),
         1 => Just(Step::NotNumbers),
         2 => any_settings().prop_map(Step::Configure),
         1 => Just(Step::Restart),
