@@ -83,8 +83,10 @@ impl Settings {
             let group = next.groups_mut().into_iter().find(|(known, _)| Some(*known) == stage);
             group.into_iter().for_each(|(_, group)| group.switch(true));
         }
-        let (first, then): (Vec<_>, Vec<_>) = update.wishes.iter().partition(|(name, _)| name == "quality");
-        first.into_iter().chain(then).try_for_each(|(name, raw)| next.put(name, raw))?;
+        for first in [true, false] {
+            let mut now = update.wishes.iter().filter(|(name, _)| (name == "quality") == first);
+            now.try_for_each(|(name, raw)| next.put(name, raw))?;
+        }
         Ok(next)
     }
 
