@@ -1,0 +1,109 @@
+//! The sums: of all voices, and of all but one, for each.
+//!
+//! All slices have the same length, a multiple of [`TILE`]: a tile of every voice is worked on before the next, and a
+//! running sum of a tile stays in registers.
+
+/// Samples that are worked on at a time.
+pub(super) const TILE: usize = 32;
+
+/// Rounds up to whole tiles.
+pub(super) fn padded(samples: usize) -> usize {
+    samples.next_multiple_of(TILE)
+}
+
+/// A largest magnitude, each lane for itself, so that looking for it costs next to nothing.
+pub(super) type Peak = [f32; LANES];
+const LANES: usize = 8;
+
+/// Writes the sum of all of `count` voices to `all`, and to the parts of `others` the sums of all but the voice of the
+/// same place. `voice` gives a voice by its place, `peaks` gets the largest magnitude of each part of `others`, and what
+/// is returned is that of `all`.
+pub(super) fn sums<'a>(
+    count: usize,
+    voice: impl Fn(usize) -> &'a [f32],
+    all: &mut [f32],
+    others: &mut [f32],
+    peaks: &mut [Peak],
+) -> Peak {
+    let length = all.len();
+    let mut peak_of_all = [0.0; LANES];
+    peaks[..count].fill([0.0; LANES]);
+    for start in (0..length).step_by(TILE) {
+        let mut behind = [0.0f32; TILE];
+        for place in (0..count).rev() {
+            *tile_mut(others, place * length + start) = behind;
+            add(&mut behind, tile(voice(place), start));
+        }
+        let mut before = [0.0f32; TILE];
+        for place in 0..count {
+            let other = tile_mut(others, place * length + start);
+            add(other, &before);
+            look_for_peak(&mut peaks[place], other);
+            add(&mut before, tile(voice(place), start));
+        }
+        look_for_peak(&mut peak_of_all, &before);
+        *tile_mut(all, start) = before;
+    }
+    peak_of_all
+}
+
+/// The largest of all lanes.
+pub(super) fn largest(peak: &Peak) -> f32 {
+    peak.iter().fold(0.0, |largest, lane| largest.max(*lane))
+}
+
+/// What a look over a block tells.
+pub(super) struct Heard {
+    pub(super) finite: bool,
+    pub(super) peak: f32,
+    /// The sum of the squares.
+    pub(super) energy: f32,
+}
+
+/// Looks at a block and copies it. Both have the same length.
+pub(super) fn copy_and_look(from: &[f32], to: &mut [f32]) -> Heard {
+    const LARGEST_FINITE: u32 = f32::MAX.to_bits();
+    to.copy_from_slice(from);
+    let (mut beyond, mut peak, mut energy) = ([0u32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+    let mut look = |samples: &[f32; LANES]| {
+        for lane in 0..LANES {
+            let magnitude = samples[lane].abs();
+            beyond[lane] |= u32::from(magnitude.to_bits() > LARGEST_FINITE);
+            peak[lane] = if magnitude > peak[lane] { magnitude } else { peak[lane] };
+            energy[lane] += magnitude * magnitude;
+        }
+    };
+    let chunks = from.chunks_exact(LANES);
+    let mut rest = [0.0; LANES];
+    rest[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
+    chunks.for_each(|chunk| look(chunk.try_into().expect("a whole chunk")));
+    look(&rest);
+    Heard { finite: beyond == [0; LANES], peak: largest(&peak), energy: energy.iter().sum() }
+}
+
+#[inline]
+fn tile(samples: &[f32], start: usize) -> &[f32; TILE] {
+    samples[start..].first_chunk().expect("whole tiles")
+}
+
+#[inline]
+fn tile_mut(samples: &mut [f32], start: usize) -> &mut [f32; TILE] {
+    samples[start..].first_chunk_mut().expect("whole tiles")
+}
+
+#[inline]
+fn add(sum: &mut [f32; TILE], samples: &[f32; TILE]) {
+    for index in 0..TILE {
+        sum[index] += samples[index];
+    }
+}
+
+#[inline]
+fn look_for_peak(peak: &mut Peak, samples: &[f32; TILE]) {
+    for chunk in samples.chunks_exact(LANES) {
+        for lane in 0..LANES {
+            let magnitude = chunk[lane].abs();
+            peak[lane] = if magnitude > peak[lane] { magnitude } else { peak[lane] };
+        }
+    }
+}
