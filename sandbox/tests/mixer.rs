@@ -260,10 +260,12 @@ proptest! {
         let (mut used, mut fresh) = (room(1, 2), room(1, 2));
         let former = [(); 4].map(|()| used.add().unwrap());
         for _ in 0..10 {
-            former.map(|id| used.submit(id, &noise(&mut random, FRAMES, loudness)).unwrap());
+            for id in former {
+                used.submit(id, &noise(&mut random, FRAMES, loudness)).unwrap();
+            }
             used.mix();
         }
-        former.map(|id| used.remove(id).unwrap());
+        former.into_iter().for_each(|id| used.remove(id).unwrap());
         let (ids, same) = ([(); 3].map(|()| used.add().unwrap()), [(); 3].map(|()| fresh.add().unwrap()));
         for _ in 0..30 {
             let blocks = [(); 3].map(|()| noise(&mut random, FRAMES, 2.0));
@@ -557,7 +559,7 @@ fn once_every_place_was_taken_nothing_allocates() {
             let mixes = mixer.mix();
             assert!(mixes.outputs().all(|(id, _)| mixes.heard_by(id).unwrap().len() == 2 * FRAMES));
         }
-        ids.map(|id| mixer.remove(id).unwrap());
+        ids.into_iter().for_each(|id| mixer.remove(id).unwrap());
     };
     let before = ALLOCATIONS.get();
     live();

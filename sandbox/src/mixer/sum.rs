@@ -27,7 +27,8 @@ pub(super) fn sums<'a>(
 ) -> Peak {
     let length = all.len();
     let mut peak_of_all = [0.0; LANES];
-    peaks[..count].fill([0.0; LANES]);
+    let peaks = &mut peaks[..count];
+    peaks.fill([0.0; LANES]);
     for start in (0..length).step_by(TILE) {
         let mut behind = [0.0f32; TILE];
         for place in (0..count).rev() {
@@ -35,10 +36,10 @@ pub(super) fn sums<'a>(
             add(&mut behind, tile(voice(place), start));
         }
         let mut before = [0.0f32; TILE];
-        for place in 0..count {
+        for (place, peak) in peaks.iter_mut().enumerate() {
             let other = tile_mut(others, place * length + start);
             add(other, &before);
-            look_for_peak(&mut peaks[place], other);
+            look_for_peak(peak, other);
             add(&mut before, tile(voice(place), start));
         }
         look_for_peak(&mut peak_of_all, &before);
