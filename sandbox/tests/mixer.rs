@@ -344,11 +344,11 @@ fn levels_are_as_set_within_a_tenth_of_a_db() {
                 mixer.mix();
             }
             let heard = mixer.mixes().heard_by(listener).unwrap();
-            for channel in 0..2 {
+            for (channel, expected_db) in expected.into_iter().enumerate() {
                 let signal: Vec<f32> = heard.iter().skip(channel).step_by(2).copied().collect();
                 let gain = common::rms_db(&signal) - common::rms_db(&block);
-                let wanted = volume + expected[channel];
-                if expected[channel] < -200.0 {
+                let wanted = volume + expected_db;
+                if expected_db < -200.0 {
                     assert!(signal.iter().all(|sample| *sample == 0.0));
                 } else {
                     assert!((gain - wanted).abs() < 0.01, "{gain} dB instead of {wanted} dB");
@@ -502,11 +502,12 @@ fn what_is_wrong_is_named_and_changes_nothing() {
         assert!(matches!(mixer.set_pan(id, pan), Err(MixerError::Pan { .. })));
     }
     mixer.remove(id).unwrap();
-    let unknown = Err(MixerError::UnknownParticipant { id });
+    let error = MixerError::UnknownParticipant { id };
+    let unknown = Err(error);
     assert_eq!(mixer.submit(id, &[0.0; FRAMES]), unknown);
     assert_eq!(mixer.set_muted(id, true), unknown);
     assert_eq!(mixer.mix().output(id).map(drop), unknown);
-    assert_eq!(unknown.unwrap_err().to_string(), "participant 0.0 is not in the room");
+    assert_eq!(error.to_string(), "participant 0.0 is not in the room");
     for (settings, name) in [
         (MixerSettings { capacity: 0, ..settings(1, 1) }, "capacity"),
         (MixerSettings { block_frames: 5_761, ..settings(1, 1) }, "block_frames"),
