@@ -167,9 +167,10 @@ impl Mixer {
         let samples = &mut place.samples[..frames * channels];
         let heard = copy_and_look(block, &mut samples[..block.len()]);
         let participant = place.participant.as_mut().expect("it was found above");
-        if !heard.finite {
+        // Only what is no number, infinite or beyond all measure makes the energy so.
+        let not_finite = || block.iter().position(|sample| !sample.is_finite());
+        if let Some(index) = (!heard.energy.is_finite()).then(not_finite).flatten() {
             participant.submitted_power = None;
-            let index = block.iter().position(|sample| !sample.is_finite()).unwrap_or_default();
             return Err(MixerError::NotFinite { index });
         }
         let mut energy = heard.energy;
