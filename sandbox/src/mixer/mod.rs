@@ -15,6 +15,13 @@
 //! * **Blocks** all have the length and rate that the room was made for. A mono block in a stereo room is panned; a
 //!   stereo block is balanced by the same law.
 //!
+//! * **Going from one mix to the other** (when one begins to speak, or its hold time ends) the sound goes on: the own mix
+//!   takes over the shared limiter's state. But its packets then come from another encoder, so whoever encodes should
+//!   begin the own encoder anew at that moment; the hold time keeps such moments rare.
+//!
+//! A room of 100 with 5 speakers takes about 3 us for 20 ms at 48 kHz mono. A mix that is loud enough to be limited costs
+//! more, for the limiter looks at every sample.
+//!
 //! There is no codec, network or clock in here, and once every place was taken, nothing allocates.
 
 mod choice;
