@@ -49,6 +49,7 @@ mod error;
 mod filter;
 pub mod framing;
 mod input;
+pub mod mixer;
 mod output;
 mod packets;
 pub mod pcm;
