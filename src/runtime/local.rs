@@ -105,8 +105,51 @@ impl Drop for Local {
     fn drop(&mut self) {
         worker::mark_ended(self.id.get());
         while let Some(hook) = self.on_end.get_mut().pop() {
-            // A panic that left this drop would end a worker thread.
-            let _ = catch_unwind(AssertUnwindSafe(hook));
+            contain(hook);
+        }
+        while let Some(value) = self.context.get_mut().pop() {
+            contain(|| drop(value));
+        }
+    }
+}
+
+/// Runs what is not the runtime's own. A panic that left the drop of [`Local`] would end a worker thread.
+fn contain(foreign: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+        // Its own drop may panic as well, and so on for ever.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{spawn_on, start, Context, RuntimeOptions};
+
+    /// Panics when it is dropped, and again when what it panicked with is dropped.
+    #[derive(Clone)]
+    struct Bomb(u8);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if self.0 > 0 {
+                std::panic::resume_unwind(Box::new(Bomb(self.0 - 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn values_and_hooks_that_panic_at_the_end_cost_no_worker() {
+        for worker in start(RuntimeOptions::default()).workers() {
+            let coroutine = spawn_on(worker, || {
+                Context::set(Bomb(2));
+                Context::set("a second value");
+                on_end(|| drop(Bomb(3)));
+            });
+            coroutine.join().unwrap();
+            assert_eq!(spawn_on(worker, || 7).join().unwrap(), 7, "{worker} runs on");
         }
     }
 }
