@@ -35,3 +35,4 @@ pub(crate) use spawn::panic_message;
 pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn, TooManyCoroutines};
 pub use start::{start, Runtime, RuntimeOptions, MAX_WORKERS};
 pub use worker::{worker_activity, WorkerId};
+mod waiter;
