@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::context::ContextValues;
 use super::id::CoroutineId;
 use super::pool::tickets::Tickets;
-use super::spawn::TooManyCoroutines;
+use super::spawn::{Ending, TooManyCoroutines};
+use super::waiter::Waiter;
 use super::worker;
 
 pub(crate) struct Local {
@@ -23,6 +24,10 @@ pub(crate) struct Local {
     /// For a coroutine that the runtime started.
     place: Cell<Option<Place>>,
 }
+    /// What it waits on while its worker looks at its sockets: the same one each time.
+    poll_waiter: OnceCell<Arc<Waiter>>,
+    /// For a coroutine that the runtime started; the last field, for it says that all of this is gone.
+    ending: Cell<Option<Ending>>,
 
 /// One of the places for coroutines, taken as long as this exists.
 pub(super) struct Place(());
@@ -86,6 +91,8 @@ impl Local {
             on_end: RefCell::default(),
             place: Cell::new(None),
         }
+            poll_waiter: OnceCell::new(),
+            ending: Cell::new(None),
     }
 
     pub(super) fn id(&self) -> CoroutineId {
@@ -93,10 +100,22 @@ impl Local {
     }
 
     /// Takes what the spawner gave this coroutine.
-    pub(super) fn adopt(&self, id: CoroutineId, place: Place, context: ContextValues, on_end: Vec<Hook>) {
+    pub(super) fn poll_waiter(&self) -> Arc<Waiter> {
+        Arc::clone(self.poll_waiter.get_or_init(|| Arc::new(Waiter::new())))
+    }
+
+    pub(super) fn adopt(
+        &self,
+        id: CoroutineId,
+        place: Place,
+        context: ContextValues,
+        on_end: Vec<Hook>,
+        ending: Ending,
+    ) {
         self.id.set(id);
         self.place.set(Some(place));
         *self.context.borrow_mut() = context;
+        self.ending.set(Some(ending));
         *self.on_end.borrow_mut() = on_end;
     }
 }
