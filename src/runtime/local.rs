@@ -5,9 +5,10 @@
 //! stack overflow leaves a coroutine without running a single `Drop` of its stack, so this is the only
 //! place from which something can reliably be given back.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use super::context::ContextValues;
 use super::id::CoroutineId;
@@ -23,11 +24,11 @@ pub(crate) struct Local {
     on_end: RefCell<Vec<Hook>>,
     /// For a coroutine that the runtime started.
     place: Cell<Option<Place>>,
-}
     /// What it waits on while its worker looks at its sockets: the same one each time.
     poll_waiter: OnceCell<Arc<Waiter>>,
     /// For a coroutine that the runtime started; the last field, for it says that all of this is gone.
     ending: Cell<Option<Ending>>,
+}
 
 /// One of the places for coroutines, taken as long as this exists.
 pub(super) struct Place(());
@@ -90,20 +91,20 @@ impl Local {
             tickets: Tickets::default(),
             on_end: RefCell::default(),
             place: Cell::new(None),
-        }
             poll_waiter: OnceCell::new(),
             ending: Cell::new(None),
+        }
     }
 
     pub(super) fn id(&self) -> CoroutineId {
         self.id.get()
     }
 
-    /// Takes what the spawner gave this coroutine.
     pub(super) fn poll_waiter(&self) -> Arc<Waiter> {
         Arc::clone(self.poll_waiter.get_or_init(|| Arc::new(Waiter::new())))
     }
 
+    /// Takes what the spawner gave this coroutine.
     pub(super) fn adopt(
         &self,
         id: CoroutineId,
@@ -114,8 +115,8 @@ impl Local {
     ) {
         self.id.set(id);
         self.place.set(Some(place));
-        *self.context.borrow_mut() = context;
         self.ending.set(Some(ending));
+        *self.context.borrow_mut() = context;
         *self.on_end.borrow_mut() = on_end;
     }
 }

@@ -42,7 +42,7 @@ pub fn sleep(duration: Duration) {
     resumed();
 }
 
-/// Lets the other coroutines of this worker run first, and every millisecond its sockets too; a plain thread
+/// Lets the other coroutines of this worker run first, and every millisecond what its sockets wait for; a plain thread
 /// yields to the system. Panics and unwinds like [`sleep`].
 ///
 /// `may`'s own `yield_now` only goes to the end of the worker's queue, and a worker looks at its sockets when
@@ -51,14 +51,16 @@ pub fn yield_now() {
     assert_can_wait("yield_now");
     worker::mark_running(None);
     match WorkerId::current() {
-        Some(worker) if worker::poll_is_due() => poll_sockets(worker),
+        Some(worker) if coroutine::is_coroutine() && worker::poll_is_due(worker) => poll_sockets(worker),
         _ => coroutine::yield_now(),
     }
     resumed();
 }
 
-/// Waits until `worker` has looked at its sockets once: a coroutine sent to it from outside is
-/// queued behind them.
+/// Waits until `worker` has looked at its sockets once.
+///
+/// It looks when its queue is empty, so every coroutine that yields has to leave the queue until then. All of them wait
+/// for one coroutine that is sent to the worker from outside, which is queued behind the sockets.
 fn poll_sockets(worker: WorkerId) {
     let waiter = local::with(local::Local::poll_waiter);
     let Some(poll) = worker::await_poll(worker, &waiter) else { return coroutine::yield_now() };
@@ -113,7 +115,7 @@ mod tests {
     use super::*;
     use crate::runtime::{spawn, spawn_on, start, Ended};
     use std::collections::HashSet;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::Arc;
 
     #[test]
@@ -131,6 +133,30 @@ mod tests {
         // What comes from outside comes through the selector, as sockets do.
         spawn_on(worker, move || told.store(true, Ordering::Relaxed));
         yielding.join().unwrap();
+    }
+
+    #[test]
+    fn whoever_yields_while_a_look_at_the_sockets_is_due_waits_for_it() {
+        let worker = start::start(start::RuntimeOptions::default()).workers().next().unwrap();
+        let waits = Arc::new(AtomicUsize::new(0));
+        let yielding: Vec<_> = (0..50)
+            .map(|_| {
+                let waits = Arc::clone(&waits);
+                spawn_on(worker, move || {
+                    let deadline = Instant::now() + Duration::from_secs(20);
+                    while waits.load(Ordering::Relaxed) < 1_000 {
+                        assert!(Instant::now() < deadline, "nobody ever had to wait for a look");
+                        let (is_awaited, before) = (worker::poll_is_awaited(worker), worker::polls(worker));
+                        yield_now();
+                        if is_awaited {
+                            assert!(worker::polls(worker) > before, "it ran on before the look");
+                            waits.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        yielding.into_iter().for_each(|coroutine| coroutine.join().unwrap());
     }
 
     #[test]
