@@ -103,6 +103,8 @@ struct Acceptor {
 
 /// So many connections over the maximum are still read from, so that they can be told why they are refused.
 const REFUSED_AT_ONCE: usize = 64;
+/// So many connections are taken before the acceptor's worker runs others.
+const TAKEN_IN_A_ROW: usize = 32;
 /// The pause when the process has no file descriptor left.
 const OUT_OF_DESCRIPTORS_PAUSE: Duration = Duration::from_millis(50);
 /// How often a shutdown looks whether the connections have ended.
@@ -274,9 +276,17 @@ struct Accepting<A: App> {
 
 impl<A: App> Accepting<A> {
     fn run(mut self) {
+        let mut taken = 0_usize;
         while !self.acceptor.stopping.load(Ordering::Acquire) {
             match accept_with(self.waitable.get(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(socket) => self.take(TcpStream::from(socket)),
+                Ok(socket) => {
+                    self.take(TcpStream::from(socket));
+                    taken += 1;
+                    // Connections may come as fast as they are taken, and then this never waits.
+                    if taken % TAKEN_IN_A_ROW == 0 {
+                        time::yield_now();
+                    }
+                }
                 Err(Errno::AGAIN) => {
                     self.waitable.wait();
                 }

@@ -34,7 +34,7 @@ pub struct NetOptions {
     pub socket_idle: Duration,
     /// How long a closing connection is given to say goodbye.
     pub close_timeout: Duration,
-    /// How long a WebSocket keeps its coroutine after its last message.
+    /// How long a connection keeps its coroutine after its last message or request.
     pub linger: Duration,
     /// Messages from elsewhere that may wait for one connection.
     pub max_queued_messages: usize,
@@ -142,8 +142,8 @@ impl NetOptions {
         self
     }
 
-    /// Silence after which a WebSocket is pinged. Default 120 s; at least a third of `socket_idle` is sensible, so that
-    /// an answer can come.
+    /// Silence after which a WebSocket is pinged. Default 120 s. Keep it well below `socket_idle`, half of it say: the
+    /// answer has to come before that is over.
     pub fn ping_after(mut self, silence: Duration) -> NetOptions {
         self.ping_after = silence;
         self
@@ -162,8 +162,8 @@ impl NetOptions {
         self
     }
 
-    /// How long a WebSocket keeps its coroutine after its last message, so that a lively client doesn't start one
-    /// for every message. Default 250 ms; zero parks at once.
+    /// How long a connection keeps its coroutine after its last message (of a WebSocket) or request (HTTP), so that a
+    /// lively client doesn't start one for each. Default 250 ms; zero parks at once.
     pub fn linger(mut self, linger: Duration) -> NetOptions {
         self.linger = linger;
         self

@@ -100,6 +100,11 @@ impl ContextValues {
         }
     }
 
+    /// Takes any value out, for its drop.
+    pub(super) fn pop(&mut self) -> Option<impl Sized> {
+        self.values.pop()
+    }
+
     fn remove(&mut self, key: TypeId) -> Option<Rc<dyn Value>> {
         let at = self.values.iter().position(|(at, _)| *at == key)?;
         Some(self.values.swap_remove(at).1)

@@ -5,14 +5,16 @@
 //! stack overflow leaves a coroutine without running a single `Drop` of its stack, so this is the only
 //! place from which something can reliably be given back.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use super::context::ContextValues;
 use super::id::CoroutineId;
 use super::pool::tickets::Tickets;
-use super::spawn::TooManyCoroutines;
+use super::spawn::{Ending, TooManyCoroutines};
+use super::waiter::Waiter;
 use super::worker;
 
 pub(crate) struct Local {
@@ -22,6 +24,10 @@ pub(crate) struct Local {
     on_end: RefCell<Vec<Hook>>,
     /// For a coroutine that the runtime started.
     place: Cell<Option<Place>>,
+    /// What it waits on while its worker looks at its sockets: the same one each time.
+    poll_waiter: OnceCell<Arc<Waiter>>,
+    /// For a coroutine that the runtime started; the last field, for it says that all of this is gone.
+    ending: Cell<Option<Ending>>,
 }
 
 /// One of the places for coroutines, taken as long as this exists.
@@ -85,6 +91,8 @@ impl Local {
             tickets: Tickets::default(),
             on_end: RefCell::default(),
             place: Cell::new(None),
+            poll_waiter: OnceCell::new(),
+            ending: Cell::new(None),
         }
     }
 
@@ -92,10 +100,22 @@ impl Local {
         self.id.get()
     }
 
+    pub(super) fn poll_waiter(&self) -> Arc<Waiter> {
+        Arc::clone(self.poll_waiter.get_or_init(|| Arc::new(Waiter::new())))
+    }
+
     /// Takes what the spawner gave this coroutine.
-    pub(super) fn adopt(&self, id: CoroutineId, place: Place, context: ContextValues, on_end: Vec<Hook>) {
+    pub(super) fn adopt(
+        &self,
+        id: CoroutineId,
+        place: Place,
+        context: ContextValues,
+        on_end: Vec<Hook>,
+        ending: Ending,
+    ) {
         self.id.set(id);
         self.place.set(Some(place));
+        self.ending.set(Some(ending));
         *self.context.borrow_mut() = context;
         *self.on_end.borrow_mut() = on_end;
     }
@@ -105,8 +125,51 @@ impl Drop for Local {
     fn drop(&mut self) {
         worker::mark_ended(self.id.get());
         while let Some(hook) = self.on_end.get_mut().pop() {
-            // A panic that left this drop would end a worker thread.
-            let _ = catch_unwind(AssertUnwindSafe(hook));
+            contain(hook);
+        }
+        while let Some(value) = self.context.get_mut().pop() {
+            contain(|| drop(value));
+        }
+    }
+}
+
+/// Runs what is not the runtime's own. A panic that left the drop of [`Local`] would end a worker thread.
+fn contain(foreign: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+        // Its own drop may panic as well, and so on for ever.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{spawn_on, start, Context, RuntimeOptions};
+
+    /// Panics when it is dropped, and again when what it panicked with is dropped.
+    #[derive(Clone)]
+    struct Bomb(u8);
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if self.0 > 0 {
+                std::panic::resume_unwind(Box::new(Bomb(self.0 - 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn values_and_hooks_that_panic_at_the_end_cost_no_worker() {
+        for worker in start(RuntimeOptions::default()).workers() {
+            let coroutine = spawn_on(worker, || {
+                Context::set(Bomb(2));
+                Context::set("a second value");
+                on_end(|| drop(Bomb(3)));
+            });
+            coroutine.join().unwrap();
+            assert_eq!(spawn_on(worker, || 7).join().unwrap(), 7, "{worker} runs on");
         }
     }
 }

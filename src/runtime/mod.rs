@@ -12,6 +12,21 @@
 //!
 //! Everything that belongs to one coroutine lies in its local storage (`local`), which `may` frees whatever
 //! ended the coroutine: a return, a panic, a cancel, or a stack overflow that skipped every `Drop`.
+//!
+//! # What a coroutine may do
+//!
+//! * **Use 32 KiB of stack.** An overflow is caught as a rule and ends the coroutine without a single `Drop` of its stack;
+//!   but where it has written the lowest word of the stack, it ends the *whole process*. Whatever needs more and does not wait (formatting, logging, JSON, a script engine, a codec)
+//!   belongs on the worker's deep stack of 512 KiB: [`Lease::enter_deep`], or [`deep_stack::run`] without a lease.
+//! * **Wait through the runtime only**: [`time`], [`Pool::checkout`], [`JoinHandle::join`]; sockets through `may`'s types.
+//!   What blocks its thread stops the worker, and everybody on it: blocking I/O, channels and locks of `std` or
+//!   `crossbeam`, [`std::thread::sleep`]. A lock that is held over a wait can stop it for ever, for the next one to take
+//!   it may be on the same worker. And nobody who does not wait can be interrupted: long work calls
+//!   [`time::yield_now`] now and then.
+//! * **Be cancelled** in any wait, if anybody has its [`Canceller`]. A cancel unwinds like a panic. One that is caught
+//!   comes back at the next wait, so there is no going on after it. A `Drop` must not wait: in one that runs while the
+//!   coroutine unwinds, a wait does not wait.
+//! * **Come back on another thread** after any wait. A thread-local's address or value must not be kept over one.
 
 mod context;
 pub mod deep_stack;
@@ -21,6 +36,7 @@ mod pool;
 mod spawn;
 mod start;
 pub mod time;
+mod waiter;
 pub mod watchdog;
 mod worker;
 

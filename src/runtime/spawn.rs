@@ -15,16 +15,20 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use may::coroutine::{self, Builder, Coroutine};
+use parking_lot::Mutex;
 
 use super::context::Context;
 use super::id::CoroutineId;
 use super::local::Hook;
+use super::waiter::Waiter;
 use super::worker::{self, WorkerId};
-use super::{local, start, time};
+use super::{local, start};
 
-/// Starts a coroutine on some worker.
+/// Starts a coroutine on some worker. It runs as long as it likes and the process lives; what it may do there, and with how
+/// much stack (32 KiB), is said at [`runtime`](crate::runtime#what-a-coroutine-may-do).
 ///
 /// # Panics
 ///
@@ -136,9 +140,11 @@ impl Spawn {
         let place = local::take_place()?;
         let Self { place: at, context, on_end } = self;
         let id = CoroutineId::mint();
+        let end = Arc::new(End::default());
+        let ending = Ending(Arc::clone(&end));
         // Nothing in it yields, so that nothing can end the coroutine before it is done.
         let begin = move || {
-            local::with(|local| local.adopt(id, place, context.into_values(), on_end));
+            local::with(|local| local.adopt(id, place, context.into_values(), on_end, ending));
         };
         let handle = match at {
             Place::Here if WorkerId::current().is_some() => {
@@ -168,7 +174,7 @@ impl Spawn {
                 }
             }
         };
-        Ok(JoinHandle { id, inner: handle })
+        Ok(JoinHandle { id, inner: handle, end })
     }
 }
 
@@ -187,6 +193,7 @@ where
 pub struct JoinHandle<T> {
     id: CoroutineId,
     inner: coroutine::JoinHandle<T>,
+    end: Arc<End>,
 }
 
 impl<T> JoinHandle<T> {
@@ -195,12 +202,16 @@ impl<T> JoinHandle<T> {
         self.id
     }
 
-    /// Waits for the coroutine's end: what it returned, or how it ended instead.
+    /// Waits for the coroutine's end: what it returned, or how it ended instead. Its leases have come home by then, and
+    /// its end hooks have run.
+    ///
+    /// # Panics
+    ///
+    /// On the deep stack, unless the coroutine has ended. Unwinds when the coroutine that waits is cancelled.
     pub fn join(self) -> Result<T, Ended> {
-        worker::mark_running(None);
-        let result = self.inner.join();
-        time::resumed();
-        result.map_err(Ended::from_payload)
+        self.end.wait();
+        // It has ended, so may's own wait, which a cancel can turn into an endless one, returns at once.
+        self.inner.join().map_err(Ended::from_payload)
     }
 
     /// Whether the coroutine has ended.
@@ -211,6 +222,58 @@ impl<T> JoinHandle<T> {
     /// A handle that can cancel the coroutine, from anywhere, at any time.
     pub fn canceller(&self) -> Canceller {
         Canceller(self.inner.coroutine().clone())
+    }
+}
+
+/// Tells the one that joins a coroutine that all of it is gone.
+#[derive(Default)]
+struct End(Mutex<EndState>);
+
+#[derive(Default)]
+enum EndState {
+    #[default]
+    Running,
+    Joined(Arc<Waiter>),
+    Over,
+}
+
+impl End {
+    fn wait(&self) {
+        if self.is_over() {
+            return;
+        }
+        let waiter = Arc::new(Waiter::new());
+        if self.join(&waiter) {
+            while !self.is_over() {
+                let _ = waiter.park(None);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(*self.0.lock(), EndState::Over)
+    }
+
+    /// Has `waiter` woken at the end. Whether that is still to come.
+    fn join(&self, waiter: &Arc<Waiter>) -> bool {
+        let mut state = self.0.lock();
+        let is_running = !matches!(*state, EndState::Over);
+        if is_running {
+            *state = EndState::Joined(Arc::clone(waiter));
+        }
+        is_running
+    }
+}
+
+/// Lies in the coroutine's local storage, and is the last of it to be dropped.
+pub(super) struct Ending(Arc<End>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let before = std::mem::replace(&mut *self.0 .0.lock(), EndState::Over);
+        if let EndState::Joined(waiter) = before {
+            waiter.unpark();
+        }
     }
 }
 
@@ -278,9 +341,10 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::on_end;
+    use crate::runtime::{on_end, time};
     use crossbeam::channel;
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
 
     #[test]
     fn ids_are_unique_and_known_inside_and_outside() {
@@ -355,6 +419,63 @@ mod tests {
         assert!(crate::runtime::coroutine_count() >= 1);
         waiting.canceller().cancel();
         assert!(waiting.join().is_err());
+    }
+
+    /// The end of the child and the cancel of the one that joins it come while that one is about to wait.
+    #[test]
+    fn a_join_ends_however_the_childs_end_and_a_cancel_fall_together() {
+        let patience = Duration::from_secs(20);
+        let workers: Vec<_> = start::start(start::RuntimeOptions::default().workers(2)).workers().collect();
+        let [first, second, ..] = workers[..] else { return };
+        for round in 0..1_500_u32 {
+            let about_to_join = Arc::new(AtomicBool::new(false));
+            let joins = Arc::clone(&about_to_join);
+            let (give, take) = channel::bounded::<Canceller>(1);
+            let parent = spawn_on(first, move || {
+                let child = spawn_on(second, move || {
+                    let canceller = loop {
+                        if let Ok(canceller) = take.try_recv() {
+                            break canceller;
+                        }
+                        std::hint::spin_loop();
+                    };
+                    while !joins.load(Ordering::Acquire) {
+                        std::hint::spin_loop();
+                    }
+                    (0..round * 7 % 40).for_each(|_| std::hint::spin_loop());
+                    canceller.cancel();
+                });
+                // The child is to be at its loop by then.
+                let began = Instant::now();
+                while began.elapsed() < Duration::from_micros(60) {
+                    std::hint::spin_loop();
+                }
+                about_to_join.store(true, Ordering::Release);
+                let _ = child.join();
+            });
+            give.send(parent.canceller()).unwrap();
+            let deadline = Instant::now() + patience;
+            while !parent.is_done() {
+                assert!(Instant::now() < deadline, "in round {round} the join never ended");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_coroutine_had_is_given_back_when_its_join_returns() {
+        for _ in 0..200 {
+            let given_back = Arc::new(AtomicBool::new(false));
+            let told = Arc::clone(&given_back);
+            let coroutine = spawn(move || {
+                on_end(move || {
+                    std::thread::sleep(Duration::from_micros(100));
+                    told.store(true, Ordering::Release);
+                });
+            });
+            coroutine.join().unwrap();
+            assert!(given_back.load(Ordering::Acquire));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, OnceLock};
 use may::coroutine;
 
 use super::worker::{self, WorkerId};
-use super::{deep_stack, local, spawn};
+use super::{deep_stack, local, spawn, waiter};
 
 /// How the runtime starts. [`Default`] suits the machine.
 #[derive(Clone, Debug)]
@@ -77,6 +77,7 @@ pub fn start(options: RuntimeOptions) -> &'static Runtime {
         worker::prepare(workers);
         local::set_limit(options.max_coroutines);
         install_panic_hook();
+        waiter::start_collector();
         enlist_workers(workers);
         Runtime { workers }
     })

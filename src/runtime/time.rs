@@ -1,4 +1,4 @@
-//! Waiting: sleep, yield, and park with a limit.
+//! Waiting: sleep, yield, and (in `waiter`) park with a limit.
 //!
 //! `may` runs a coroutine that a timer woke *on its one timer thread*, until the coroutine next yields.
 //! Work done there would delay every timer of the process, so every wait here yields once more after a timer
@@ -10,15 +10,15 @@
 use std::time::{Duration, Instant};
 
 use may::coroutine;
-use may::sync::Blocker;
-use parking_lot::Mutex;
 
 use super::id::CoroutineId;
 use super::worker::{self, WorkerId};
-use super::{deep_stack, spawn};
+use super::{deep_stack, local, spawn};
+
+pub use super::waiter::{TimedOut, Waiter};
 
 /// The longest single wait handed to `may`. Longer ones are waited for in pieces.
-const LONGEST_WAIT: Duration = Duration::from_secs(10_000);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10_000);
 
 /// Suspends the current coroutine for `duration`, rounded up as [`round_up`] says; a plain thread sleeps. A duration
 /// beyond what the clock can count never ends.
@@ -42,7 +42,7 @@ pub fn sleep(duration: Duration) {
     resumed();
 }
 
-/// Lets the other coroutines of this worker run first, and every millisecond its sockets too; a plain thread
+/// Lets the other coroutines of this worker run first, and every millisecond what its sockets wait for; a plain thread
 /// yields to the system. Panics and unwinds like [`sleep`].
 ///
 /// `may`'s own `yield_now` only goes to the end of the worker's queue, and a worker looks at its sockets when
@@ -51,16 +51,25 @@ pub fn yield_now() {
     assert_can_wait("yield_now");
     worker::mark_running(None);
     match WorkerId::current() {
-        Some(worker) if worker::poll_is_due() => poll_sockets(worker),
+        Some(worker) if coroutine::is_coroutine() && worker::poll_is_due(worker) => poll_sockets(worker),
         _ => coroutine::yield_now(),
     }
     resumed();
 }
 
-/// Waits until `worker` has looked at its sockets once: a coroutine sent to it from outside is
-/// queued behind them.
+/// Waits until `worker` has looked at its sockets once.
+///
+/// It looks when its queue is empty, so every coroutine that yields has to leave the queue until then. All of them wait
+/// for one coroutine that is sent to the worker from outside, which is queued behind the sockets.
 fn poll_sockets(worker: WorkerId) {
-    spawn::raw_spawn_on(worker.index(), || ()).wait();
+    let waiter = local::with(local::Local::poll_waiter);
+    let Some(poll) = worker::await_poll(worker, &waiter) else { return coroutine::yield_now() };
+    if poll.is_first {
+        drop(spawn::raw_spawn_on(worker.index(), move || worker::poll_has_happened(worker)));
+    }
+    while !poll.has_happened() {
+        let _ = waiter.park(None);
+    }
 }
 
 /// The duration that is waited for instead of `duration`: the next one up of about a thousand, at most 5 %
@@ -75,77 +84,12 @@ pub fn round_up(duration: Duration) -> Duration {
     Duration::from_micros(micros.max(1).div_ceil(step) * step)
 }
 
-/// A place for one coroutine (or plain thread) to wait until another says go on.
-///
-/// A permit, not a queue: [`unpark`](Self::unpark) before [`park`](Self::park) lets the next park return at once;
-/// several count as one. Made by the one that parks; shared by an `Arc` with those that unpark.
-#[derive(Debug)]
-pub struct Waiter {
-    /// Taken in the drop only. Boxed, for a wake-up that is under way goes on to use it where it is.
-    blocker: Option<Box<Blocker>>,
-}
-
-/// What cancelled coroutines could not drop themselves: see the drop of [`Waiter`].
-#[expect(clippy::vec_box, reason = "they must stay where they are")]
-static LEFT_BEHIND: Mutex<Vec<Box<Blocker>>> = Mutex::new(Vec::new());
-
-/// Drops what cancelled coroutines left behind. For a plain thread that comes by regularly.
-pub(super) fn drop_left_behind() {
-    let left = std::mem::take(&mut *LEFT_BEHIND.lock());
-    drop(left);
-}
-
-impl Drop for Waiter {
-    /// may's own drop waits, by yielding, until a wake-up that is under way is done. Where that wake-up is what runs the
-    /// coroutine, and the coroutine unwinds because it was cancelled, its yields do nothing, and it would spin for ever. So
-    /// what unwinds leaves this to others.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            LEFT_BEHIND.lock().extend(self.blocker.take());
-        }
-    }
-}
-
-/// The wait's time was over before anybody said go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedOut;
-
-impl Waiter {
-    /// A waiter for the current coroutine, or thread.
-    #[expect(clippy::new_without_default, reason = "it belongs to whoever calls: not a value of no context")]
-    pub fn new() -> Self {
-        Self { blocker: Some(Box::new(Blocker::new(false))) }
-    }
-
-    /// Waits for [`unpark`](Self::unpark), at most for `limit`, rounded up as [`round_up`] says. May return `Ok`
-    /// without an `unpark`: look at what you wait for again. Panics and unwinds like [`sleep`].
-    pub fn park(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
-        assert_can_wait("park");
-        worker::mark_running(None);
-        let mut remaining = limit;
-        let result = loop {
-            let piece = remaining.map(|left| left.min(LONGEST_WAIT));
-            match self.blocker().park(piece.map(round_up)) {
-                Ok(()) => break Ok(()),
-                Err(_) if remaining == piece => {
-                    leave_timer_thread();
-                    break Err(TimedOut);
-                }
-                Err(_) => remaining = remaining.zip(piece).map(|(left, piece)| left - piece),
-            }
-        };
-        resumed();
-        result
-    }
-
-    fn blocker(&self) -> &Blocker {
-        self.blocker.as_deref().expect("it is taken in the drop only")
-    }
-
-    /// Lets the waiting one go on, or its next park return at once.
-    pub fn unpark(&self) {
-        self.blocker().unpark();
-    }
+/// Waits as `wait` does, one of `may`'s waits that is none of these here, with the worker told which coroutine it runs.
+pub(crate) fn told_to_the_worker<R>(wait: impl FnOnce() -> R) -> R {
+    worker::mark_running(None);
+    let result = wait();
+    resumed();
+    result
 }
 
 /// To be called after any wait: tells the worker which coroutine it runs again.
@@ -155,14 +99,14 @@ pub(super) fn resumed() {
     }
 }
 
-fn leave_timer_thread() {
+pub(super) fn leave_timer_thread() {
     if coroutine::is_coroutine() && WorkerId::current().is_none() {
         coroutine::yield_now();
     }
 }
 
 #[track_caller]
-fn assert_can_wait(what: &str) {
+pub(super) fn assert_can_wait(what: &str) {
     assert!(!deep_stack::is_current(), "{what} on the deep stack: code that runs there must not wait");
 }
 
@@ -171,7 +115,7 @@ mod tests {
     use super::*;
     use crate::runtime::{spawn, spawn_on, start, Ended};
     use std::collections::HashSet;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::Arc;
 
     #[test]
@@ -189,6 +133,30 @@ mod tests {
         // What comes from outside comes through the selector, as sockets do.
         spawn_on(worker, move || told.store(true, Ordering::Relaxed));
         yielding.join().unwrap();
+    }
+
+    #[test]
+    fn whoever_yields_while_a_look_at_the_sockets_is_due_waits_for_it() {
+        let worker = start::start(start::RuntimeOptions::default()).workers().next().unwrap();
+        let waits = Arc::new(AtomicUsize::new(0));
+        let yielding: Vec<_> = (0..50)
+            .map(|_| {
+                let waits = Arc::clone(&waits);
+                spawn_on(worker, move || {
+                    let deadline = Instant::now() + Duration::from_secs(20);
+                    while waits.load(Ordering::Relaxed) < 1_000 {
+                        assert!(Instant::now() < deadline, "nobody ever had to wait for a look");
+                        let (is_awaited, before) = (worker::poll_is_awaited(worker), worker::polls(worker));
+                        yield_now();
+                        if is_awaited {
+                            assert!(worker::polls(worker) > before, "it ran on before the look");
+                            waits.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                })
+            })
+            .collect();
+        yielding.into_iter().for_each(|coroutine| coroutine.join().unwrap());
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::id::CoroutineId;
+use super::waiter::Waiter;
 
 /// One of the threads that run coroutines, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +30,10 @@ impl WorkerId {
     pub(super) fn new(index: usize) -> Self {
         Self(u16::try_from(index).expect("start() bounds the number of workers"))
     }
+
+    fn state(self) -> Option<&'static State> {
+        STATES.get()?.get(self.index())
+    }
 }
 
 impl fmt::Display for WorkerId {
@@ -44,46 +51,94 @@ impl fmt::Debug for WorkerId {
 /// The coroutine that `worker` runs now, as far as the runtime has seen: it looks where a coroutine starts
 /// and where it comes back from a wait of [`time`](super::time). `None` between coroutines.
 pub fn worker_activity(worker: WorkerId) -> Option<CoroutineId> {
-    let running = RUNNING.get()?.get(worker.index())?;
-    CoroutineId::from_u64(running.0.load(Ordering::Relaxed))
+    CoroutineId::from_u64(worker.state()?.running.load(Ordering::Relaxed))
 }
 
 /// Notes that the current worker runs `id` from here on.
 pub(super) fn mark_running(id: Option<CoroutineId>) {
-    if let (Some(worker), Some(running)) = (WorkerId::current(), RUNNING.get()) {
-        running[worker.index()].0.store(id.map_or(0, CoroutineId::get), Ordering::Relaxed);
+    if let Some(state) = WorkerId::current().and_then(WorkerId::state) {
+        state.running.store(id.map_or(0, CoroutineId::get), Ordering::Relaxed);
     }
 }
 
 /// Notes that `id` is gone: if the current worker ran it, it runs nothing now.
 pub(super) fn mark_ended(id: CoroutineId) {
-    if let (Some(worker), Some(running)) = (WorkerId::current(), RUNNING.get()) {
-        let mark = &running[worker.index()].0;
+    if let Some(state) = WorkerId::current().and_then(WorkerId::state) {
         // Only this worker writes its mark.
-        if mark.load(Ordering::Relaxed) == id.get() {
-            mark.store(0, Ordering::Relaxed);
+        if state.running.load(Ordering::Relaxed) == id.get() {
+            state.running.store(0, Ordering::Relaxed);
         }
     }
 }
 
-/// Whether the current worker should look at its sockets before it goes on with its queue; says so once a
+/// How long a worker may go without a look at its sockets.
+const POLL_PERIOD: Duration = Duration::from_millis(1);
+
+/// Whether `worker` should look at its sockets before it goes on with its queue: no look has come to its end for a
 /// millisecond.
-#[inline(never)]
-pub(super) fn poll_is_due() -> bool {
-    const PERIOD: Duration = Duration::from_millis(1);
-    let now = Instant::now();
-    LAST_POLL.with(|last| {
-        let due = last.get().is_none_or(|last| now.duration_since(last) >= PERIOD);
-        if due {
-            last.set(Some(now));
-        }
-        due
+pub(super) fn poll_is_due(worker: WorkerId) -> bool {
+    let now = clock();
+    worker.state().is_some_and(|state| {
+        now.saturating_sub(state.last_poll_nanos.load(Ordering::Relaxed)) >= POLL_PERIOD.as_nanos() as u64
     })
+}
+
+/// Has `waiter` woken after the next look of `worker` at its sockets. The first one to ask for it
+/// has to see to it that there is one.
+pub(super) fn await_poll(worker: WorkerId, waiter: &Arc<Waiter>) -> Option<AwaitedPoll> {
+    let mut awaiting = worker.state()?.awaiting_poll.lock();
+    awaiting.waiters.push(Arc::clone(waiter));
+    Some(AwaitedPoll { worker, number: awaiting.next, is_first: awaiting.waiters.len() == 1 })
+}
+
+/// A look at the sockets that is to come.
+pub(super) struct AwaitedPoll {
+    worker: WorkerId,
+    number: u64,
+    /// Whether nobody has asked for it before.
+    pub(super) is_first: bool,
+}
+
+impl AwaitedPoll {
+    pub(super) fn has_happened(&self) -> bool {
+        self.worker.state().is_none_or(|state| state.awaiting_poll.lock().next > self.number)
+    }
+}
+
+/// Notes that `worker` has looked at its sockets, and wakes those that wait for it.
+pub(super) fn poll_has_happened(worker: WorkerId) {
+    let Some(state) = worker.state() else { return };
+    // The time first: who is woken must not find the next look due.
+    state.last_poll_nanos.store(clock(), Ordering::Relaxed);
+    let waiters = {
+        let mut awaiting = state.awaiting_poll.lock();
+        awaiting.next += 1;
+        std::mem::take(&mut awaiting.waiters)
+    };
+    waiters.iter().for_each(|waiter| waiter.unpark());
+}
+
+/// Whether somebody waits for `worker` to look at its sockets.
+#[cfg(test)]
+pub(super) fn poll_is_awaited(worker: WorkerId) -> bool {
+    worker.state().is_some_and(|state| !state.awaiting_poll.lock().waiters.is_empty())
+}
+
+/// How often `worker` has looked at its sockets because it was asked to.
+#[cfg(test)]
+pub(super) fn polls(worker: WorkerId) -> u64 {
+    worker.state().map_or(0, |state| state.awaiting_poll.lock().next)
+}
+
+/// Nanoseconds since the first call.
+fn clock() -> u64 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 /// Makes room for the marks of `count` workers. Once a process.
 pub(super) fn prepare(count: usize) {
-    RUNNING.get_or_init(|| (0..count).map(|_| Running::default()).collect());
+    STATES.get_or_init(|| (0..count).map(|_| State::default()).collect());
 }
 
 /// Makes the calling thread the worker `id`, unless it is one already.
@@ -91,12 +146,26 @@ pub(super) fn enlist(id: WorkerId) {
     CURRENT_WORKER.set(id);
 }
 
-/// One worker's mark, on a cache line of its own: it is written at every switch.
+/// What is known of one worker, on cache lines of its own: it is written at every switch.
 #[derive(Default)]
 #[repr(align(128))]
-struct Running(AtomicU64);
+struct State {
+    /// The coroutine it runs, 0 for none.
+    running: AtomicU64,
+    /// When it last looked at its sockets, by [`clock`].
+    last_poll_nanos: AtomicU64,
+    awaiting_poll: Mutex<AwaitingPoll>,
+}
 
-static RUNNING: OnceLock<Box<[Running]>> = OnceLock::new();
+/// Those that wait for a worker's next look at its sockets.
+#[derive(Default)]
+struct AwaitingPoll {
+    /// The number of that look.
+    next: u64,
+    waiters: Vec<Arc<Waiter>>,
+}
+
+static STATES: OnceLock<Box<[State]>> = OnceLock::new();
 
 /// The thread's own number. Reached only through functions that are never inlined: a coroutine may come
 /// back from a yield on another thread, and the compiler must not reuse the address it computed before.
@@ -106,7 +175,6 @@ static CURRENT_WORKER: CurrentWorker = CurrentWorker;
 
 thread_local! {
     static WORKER: Cell<Option<WorkerId>> = const { Cell::new(None) };
-    static LAST_POLL: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 impl CurrentWorker {

@@ -154,6 +154,8 @@ fn pool_metrics(page: &mut Exposition, pool: &PoolStatus) {
     page.counter("sandpool_pool_created_total", "Sandboxes built.", pool.created);
     page.counter("sandpool_pool_discarded_total", "Sandboxes that could not be lent again.", pool.discarded);
     page.counter("sandpool_pool_retired_total", "Sound sandboxes that were given up.", pool.retired);
+    page.counter("sandpool_pool_build_failures_total", "Builds that failed.", pool.build_failures);
+    page.gauge("sandpool_pool_closed", "1 when it lends nothing any more.", u8::from(pool.closed));
     page.counter("sandpool_pool_timed_out_total", "Checkouts that waited in vain.", pool.timed_out);
     page.counter("sandpool_pool_rejected_total", "Checkouts turned away from a full line.", pool.rejected);
     page.counter("sandpool_pool_leaked_total", "Leases reported as held too long.", pool.leaked);

@@ -299,7 +299,13 @@ fn a_failed_build_is_an_error_that_names_its_cause_and_frees_the_place() {
     let pool = workshop.pool(quiet(1));
     workshop.broken.store(true, SeqCst);
     let error = pool.checkout().unwrap_err();
-    assert!(matches!(error, CheckoutError::Build { leased: 0, capacity: 1, waiting: 0, .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            CheckoutError::Build { waited: Duration::ZERO, leased: 0, capacity: 1, waiting: 0, .. }
+        ),
+        "{error:?}"
+    );
     let causes = [std::error::Error::source(&error), std::error::Error::source(&error).unwrap().source()];
     assert_eq!(
         causes.map(|cause| cause.unwrap().to_string()),

@@ -128,7 +128,13 @@ fn one_more_than_may_wait_is_turned_away_at_once() {
     let (served, _order) = mpsc::channel();
     let waiters: Vec<_> = (0..2).map(|number| join_line(&pool, number, &served)).collect();
     match pool.checkout().unwrap_err() {
-        CheckoutError::LineFull { max_waiters: 2, waiting: 2, leased: 1, capacity: 1 } => {}
+        CheckoutError::LineFull {
+            waited: Duration::ZERO,
+            max_waiters: 2,
+            waiting: 2,
+            leased: 1,
+            capacity: 1,
+        } => {}
         other => panic!("{other:?}"),
     }
     assert_eq!(pool.status().rejected, 1);

@@ -1,6 +1,7 @@
 //! The pool, over real coroutines: each test is named after the property it shows.
 
 mod ends;
+mod home;
 mod line;
 mod model;
 mod overflow;

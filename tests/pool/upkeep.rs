@@ -100,6 +100,24 @@ fn a_little_traffic_does_not_keep_sandboxes_that_are_not_needed() {
 }
 
 #[test]
+fn no_more_is_given_up_than_the_peaks_leave_unneeded() {
+    let workshop = Arc::new(Workshop::default());
+    let pool = workshop.pool(quiet(50).min_idle(1).idle_timeout(HOUR));
+    drop((0..26).map(|_| pool.checkout().unwrap()).collect::<Vec<_>>());
+    let start = Instant::now();
+    // Peaks of 20, once in ten minutes, and a round of upkeep each minute between them.
+    for minute in 0..500 {
+        if minute % 10 == 0 {
+            drop((0..20).map(|_| pool.checkout().unwrap()).collect::<Vec<_>>());
+        }
+        pool.maintain(start + Duration::from_secs(60) * minute);
+    }
+    // The peaks need 20 and the minimum lies idle meanwhile; after the start nothing was built on the hot path.
+    assert_eq!((workshop.alive(), pool.status().created), (21, 26));
+    assert_settled(&pool, &workshop, 0);
+}
+
+#[test]
 fn what_a_burst_needed_is_kept_for_the_idle_timeout() {
     let pool = Arc::new(Workshop::default()).pool(quiet(50).idle_timeout(HOUR));
     let start = Instant::now();

@@ -12,7 +12,7 @@ use rustix::time::{
 };
 
 use super::Flags;
-use crate::runtime::WorkerId;
+use crate::runtime::{time, WorkerId};
 
 /// The timer wheel's step in milliseconds.
 pub(crate) const TICK_MS: u64 = 125;
@@ -139,7 +139,7 @@ impl<T: AsRawFd> Waitable<T> {
 
     /// Waits until something has happened since the last look.
     pub(crate) fn wait(&self) {
-        self.io.wait_io();
+        time::told_to_the_worker(|| self.io.wait_io());
     }
 
     /// Wakes the one that waits, from anywhere.

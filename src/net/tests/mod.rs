@@ -1,5 +1,6 @@
 //! The front over real sockets.
 
+mod accepting;
 mod fairness;
 mod http;
 mod lifecycle;

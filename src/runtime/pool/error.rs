@@ -74,9 +74,11 @@ pub enum CheckoutError {
     },
     /// As many wait already as may wait.
     #[error(
-        "joining the line: it is full ({waiting} of {max_waiters} waiting, {leased} of {capacity} leased)"
+        "joining the line: it is full ({waiting} of {max_waiters} waiting, {leased} of {capacity} leased, waited {waited:?})"
     )]
     LineFull {
+        /// How long this checkout waited: not at all, for it never came into the line.
+        waited: Duration,
         /// The most that may wait.
         max_waiters: usize,
         /// Those that wait.
@@ -97,7 +99,9 @@ pub enum CheckoutError {
         waiting: usize,
     },
     /// The pool is closed.
-    #[error("the pool is closed (waited {waited:?}, {leased} of {capacity} still leased)")]
+    #[error(
+        "the pool is closed (waited {waited:?}, {leased} of {capacity} still leased, {waiting} waiting)"
+    )]
     Closed {
         /// How long this checkout had waited when the pool closed.
         waited: Duration,
@@ -105,10 +109,14 @@ pub enum CheckoutError {
         leased: usize,
         /// The most sandboxes there could be.
         capacity: usize,
+        /// The others that had not been told yet.
+        waiting: usize,
     },
     /// It was this checkout's turn to build a sandbox, and that failed.
-    #[error("building a sandbox ({leased} of {capacity} leased, {waiting} waiting)")]
+    #[error("building a sandbox ({leased} of {capacity} leased, {waiting} waiting, waited {waited:?})")]
     Build {
+        /// How long this checkout had waited when its turn came.
+        waited: Duration,
         /// Sandboxes that are lent.
         leased: usize,
         /// The most sandboxes there can be.

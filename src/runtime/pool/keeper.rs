@@ -25,7 +25,6 @@ use super::registry::{Holder, LeaseId};
 use super::shared::Shared;
 use super::slot::Fate;
 use super::Sandbox;
-use crate::runtime::time;
 
 /// What upkeep remembers from one round to the next.
 #[derive(Default)]
@@ -86,19 +85,27 @@ impl FewestIdle {
         }
         fewest.filter(|_| is_whole)
     }
+
+    /// Says that `count` idle sandboxes were given up: they do not count as idle in the past either, or they would be
+    /// given up again and again until the window has left that past behind.
+    fn give_up(&mut self, count: usize) {
+        for (_, fewest) in self.spans.iter_mut().filter(|(_, fewest)| *fewest != usize::MAX) {
+            *fewest = fewest.saturating_sub(count);
+        }
+    }
 }
 
 /// Drops as many idle sandboxes as were not needed during the idle timeout, down to the minimum.
 fn give_up_spare<S: Sandbox>(shared: &Shared<S>, now: Stamp, fewest_idle: &mut FewestIdle) {
     let Some(timeout) = shared.options.idle_timeout else { return };
     let unneeded = fewest_idle.note(shared.census.take_fewest_idle(), timeout, now).unwrap_or(0);
-    for turn in 0..unneeded.saturating_sub(shared.options.min_idle) {
-        if !shared.census.withdraw_idle() {
-            return;
-        }
-        let mut slot = shared.take_idle(turn % shared.shards.count(), Stage::Resetting);
+    let mut given_up = 0;
+    while given_up < unneeded.saturating_sub(shared.options.min_idle) && shared.census.withdraw_idle() {
+        let mut slot = shared.take_idle(given_up % shared.shards.count(), Stage::Resetting);
         slot.fate = Fate::Spare;
+        given_up += 1;
     }
+    fewest_idle.give_up(given_up);
 }
 
 /// Drops the idle sandboxes that are too old.
@@ -204,7 +211,6 @@ pub(super) fn start<S: Sandbox>(handle: &Arc<Handle<S>>, interval: Duration) -> 
 
 fn keep<S: Sandbox>(pool: &Weak<Handle<S>>, interval: Duration) {
     loop {
-        time::drop_left_behind();
         match pool.upgrade() {
             Some(handle) if !handle.shared.census.look().closed() => {
                 handle.upkeep.maintain(&handle.shared, Instant::now());
@@ -242,6 +248,19 @@ mod tests {
         // A step later at the latest the window has left that time behind.
         assert_eq!(fewest.note(6, WINDOW, at(130)), Some(6));
         assert_eq!(fewest.note(3, WINDOW, at(131)), Some(3));
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_counted_again() {
+        let mut fewest = FewestIdle::default();
+        for second in 1..80 {
+            assert_eq!(fewest.note(7, WINDOW, at(second)), None);
+        }
+        assert_eq!(fewest.note(7, WINDOW, at(80)), Some(7));
+        fewest.give_up(6);
+        for second in 81..300 {
+            assert_eq!(fewest.note(if second % 10 == 0 { 1 } else { 15 }, WINDOW, at(second)), Some(1));
+        }
     }
 
     #[test]

@@ -51,6 +51,9 @@ impl<S: Sandbox> Lease<S> {
 
     /// Runs `f` in the sandbox. `f` may yield; nobody else gets at the sandbox meanwhile.
     ///
+    /// `f` runs on the coroutine's own stack of 32 KiB, and may end the process when it needs more. Unless it has to wait,
+    /// use [`enter_deep`](Self::enter_deep).
+    ///
     /// Until `f` returns the sandbox counts as poisoned: should `f` panic, be cancelled or overflow its
     /// stack, it is never lent again.
     ///
@@ -68,7 +71,7 @@ impl<S: Sandbox> Lease<S> {
         })
     }
 
-    /// Runs `f` in the sandbox, on the worker's deep stack, where it may use much stack but must not
+    /// Runs `f` in the sandbox, on the worker's deep stack, where it has [512 KiB](deep_stack::SIZE) but must not
     /// wait. Panics like [`enter`](Self::enter), and when `f` waits.
     pub fn enter_deep<R>(&mut self, f: impl FnOnce(&mut S) -> R) -> R {
         self.enter(|sandbox| deep_stack::run(|| f(sandbox)))

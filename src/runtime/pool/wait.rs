@@ -34,7 +34,7 @@ pub(super) fn check_out_slowly<S: Sandbox>(
 ) -> Result<Outcome<S>, CheckoutError> {
     match reservation {
         Reservation::Idle => Ok(Outcome::Idle),
-        Reservation::Build => build(shared).map(Outcome::Slot),
+        Reservation::Build => build(shared, Duration::ZERO).map(Outcome::Slot),
         Reservation::Closed => Err(closed(shared, Duration::ZERO)),
         Reservation::Wait if deep_stack_is_current() => Err(CheckoutError::NotAllowed),
         Reservation::Wait if timeout.is_zero() => Err(timed_out(shared, Duration::ZERO)),
@@ -81,16 +81,18 @@ fn wait<S: Sandbox>(shared: &Arc<Shared<S>>, timeout: Duration) -> Result<Outcom
             Ok(Outcome::Slot(slot))
         }
         Grant::Place => {
-            shared.statistics.record_wait(began.elapsed());
-            build(shared).map(Outcome::Slot)
+            let waited = began.elapsed();
+            shared.statistics.record_wait(waited);
+            build(shared, waited).map(Outcome::Slot)
         }
         Grant::Closed => Err(closed(shared, began.elapsed())),
     }
 }
 
-/// Builds a sandbox in a place that is reserved. Should it fail, the place goes to the next one.
+/// Builds a sandbox in a place that is reserved, for a checkout that has `waited` for it. Should it fail, the place goes
+/// to the next one.
 #[inline(never)]
-fn build<S: Sandbox>(shared: &Arc<Shared<S>>) -> Result<Box<Slot<S>>, CheckoutError> {
+fn build<S: Sandbox>(shared: &Arc<Shared<S>>, waited: Duration) -> Result<Box<Slot<S>>, CheckoutError> {
     let claim = ClaimTicket::put(shared, Held::Place);
     let home = WorkerId::current().map_or(0, |worker| shared.shards.of_worker(worker.index()));
     match shared.build(home) {
@@ -104,7 +106,7 @@ fn build<S: Sandbox>(shared: &Arc<Shared<S>>) -> Result<Box<Slot<S>>, CheckoutEr
             drop(claim);
             let now = shared.census.look();
             let (leased, capacity, waiting) = (now.leased(), shared.census.capacity(), shared.line.len());
-            Err(CheckoutError::Build { leased, capacity, waiting, source })
+            Err(CheckoutError::Build { waited, leased, capacity, waiting, source })
         }
     }
 }
@@ -224,6 +226,7 @@ fn timed_out<S: Sandbox>(shared: &Shared<S>, waited: Duration) -> CheckoutError 
 fn line_full<S: Sandbox>(shared: &Shared<S>, waiting: usize) -> CheckoutError {
     shared.statistics.rejected.add_one();
     CheckoutError::LineFull {
+        waited: Duration::ZERO,
         max_waiters: shared.options.max_waiters,
         waiting,
         leased: shared.census.look().leased(),
@@ -236,5 +239,6 @@ fn closed<S: Sandbox>(shared: &Shared<S>, waited: Duration) -> CheckoutError {
         waited,
         leased: shared.census.look().leased(),
         capacity: shared.census.capacity(),
+        waiting: shared.line.len(),
     }
 }

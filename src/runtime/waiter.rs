@@ -1,0 +1,208 @@
+//! A place for one coroutine to wait until another says go on.
+//!
+//! # Who drops what a coroutine waited on
+//!
+//! A coroutine goes to sleep in `may`'s `subscribe`, on its worker's own stack. It can be woken before that is over, on
+//! another worker or *inside* of it, so what it sleeps on (a `Blocker`) may still be in use when nobody needs it any more.
+//! `may`'s drop of it therefore waits, by yielding, until `subscribe` is over. Nobody here can afford that:
+//!
+//! * The yields of a cancelled coroutine do nothing. One that runs inside `subscribe` would spin for ever and take its
+//!   worker with it; one that is not unwinding yet would unwind out of that drop, and free what is in use.
+//! * Coroutine-local storage is freed outside of any coroutine, where there is nothing to yield.
+//! * The drop of a lease wakes the next one in the line, may be the last to hold its blocker, and must not wait.
+//!
+//! So a blocker that a coroutine slept on is left to a thread of its own, the *collector*. It can wait.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use may::coroutine;
+use may::sync::Blocker;
+use parking_lot::Mutex;
+
+use super::time::{self, LONGEST_WAIT};
+use super::worker;
+
+/// A place for one coroutine (or plain thread) to wait until another says go on.
+///
+/// A permit, not a queue: [`unpark`](Self::unpark) before [`park`](Self::park) lets the next park return at once;
+/// several count as one. Made by the one that parks; shared by an `Arc` with those that unpark.
+#[derive(Debug)]
+pub struct Waiter {
+    /// Taken in the drop only. Boxed, for a wake-up that is under way goes on to use it where it is.
+    blocker: Option<Box<Blocker>>,
+    /// Whether a coroutine ever slept on it.
+    slept_on: AtomicBool,
+}
+
+/// The wait's time was over before anybody said go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
+
+impl Waiter {
+    /// A waiter for the current coroutine, or thread.
+    #[expect(clippy::new_without_default, reason = "it belongs to whoever calls: not a value of no context")]
+    pub fn new() -> Self {
+        Self { blocker: Some(Box::new(Blocker::new(false))), slept_on: AtomicBool::new(false) }
+    }
+
+    /// Waits for [`unpark`](Self::unpark), at most for `limit`, rounded up as [`time::round_up`] says. May return `Ok`
+    /// without an `unpark`: look at what you wait for again. Panics and unwinds like [`time::sleep`].
+    pub fn park(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
+        time::assert_can_wait("park");
+        worker::mark_running(None);
+        self.slept_on.fetch_or(coroutine::is_coroutine(), Ordering::Relaxed);
+        let mut remaining = limit;
+        let result = loop {
+            let piece = remaining.map(|left| left.min(LONGEST_WAIT));
+            match self.blocker().park(piece.map(time::round_up)) {
+                Ok(()) => break Ok(()),
+                Err(_) if remaining == piece => {
+                    time::leave_timer_thread();
+                    break Err(TimedOut);
+                }
+                Err(_) => remaining = remaining.zip(piece).map(|(left, piece)| left - piece),
+            }
+        };
+        time::resumed();
+        result
+    }
+
+    fn blocker(&self) -> &Blocker {
+        self.blocker.as_deref().expect("it is taken in the drop only")
+    }
+
+    /// Lets the waiting one go on, or its next park return at once.
+    pub fn unpark(&self) {
+        self.blocker().unpark();
+    }
+}
+
+impl Drop for Waiter {
+    /// Never waits, yields or panics, wherever it runs: see the module's documentation.
+    fn drop(&mut self) {
+        if let Some(blocker) = self.blocker.take().filter(|_| *self.slept_on.get_mut()) {
+            leave_to_the_collector(blocker);
+        }
+    }
+}
+
+/// What the collector is to drop.
+#[expect(clippy::vec_box, reason = "they must stay where they are")]
+static LEFT_BEHIND: Mutex<Vec<Box<Blocker>>> = Mutex::new(Vec::new());
+
+static COLLECTOR: OnceLock<Thread> = OnceLock::new();
+
+/// How long the collector lets things lie: many are dropped at once then, and hardly ever one that is in use.
+const COLLECT_AFTER: Duration = Duration::from_millis(20);
+
+fn leave_to_the_collector(blocker: Box<Blocker>) {
+    let is_first = {
+        let mut left = LEFT_BEHIND.lock();
+        left.push(blocker);
+        left.len() == 1
+    };
+    // Before the runtime has started they only lie there.
+    if let Some(collector) = COLLECTOR.get().filter(|_| is_first) {
+        collector.unpark();
+    }
+}
+
+/// Starts the collector. It sleeps as long as nothing is left to it.
+///
+/// # Panics
+///
+/// When the system gives no thread.
+pub(super) fn start_collector() {
+    COLLECTOR.get_or_init(|| {
+        let collector = thread::Builder::new().name("collector".into()).spawn(collect);
+        collector.expect("what was waited on needs a thread that drops it").thread().clone()
+    });
+}
+
+fn collect() {
+    loop {
+        if LEFT_BEHIND.lock().is_empty() {
+            thread::park();
+        }
+        thread::sleep(COLLECT_AFTER);
+        let left = std::mem::take(&mut *LEFT_BEHIND.lock());
+        drop(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{spawn, spawn_here, spawn_on, start, RuntimeOptions};
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    /// For what comes true at once on a healthy machine.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn what_cancelled_coroutines_waited_on_is_dropped_without_a_pool_or_a_watchdog() {
+        let waiting: Vec<_> = (0..100).map(|_| spawn(|| Waiter::new().park(None))).collect();
+        waiting.iter().for_each(|coroutine| coroutine.canceller().cancel());
+        waiting.into_iter().for_each(|coroutine| assert!(coroutine.join().is_err()));
+        let deadline = Instant::now() + PATIENCE;
+        // Others may leave some behind meanwhile; not a hundred.
+        while LEFT_BEHIND.lock().len() >= 100 {
+            assert!(Instant::now() < deadline, "{} lie there for ever", LEFT_BEHIND.lock().len());
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// As the drop of a lease does: it wakes one that is about to wait, and is the last to let go of what that one waits
+    /// on, while that one runs on from within may's `subscribe`.
+    #[test]
+    fn letting_go_of_a_waiter_never_yields() {
+        let workers: Vec<_> = start(RuntimeOptions::default().workers(2)).workers().collect();
+        let [first, second, ..] = workers[..] else { return };
+        for round in 0..2_000_usize {
+            let [about_to_wait, let_go, yielded] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+            let (handed_over, hand_over) = std::sync::mpsc::sync_channel::<Arc<Waiter>>(1);
+            let waiting = {
+                let (about_to_wait, let_go) = (Arc::clone(&about_to_wait), Arc::clone(&let_go));
+                spawn_on(first, move || {
+                    let waiter = Arc::new(Waiter::new());
+                    handed_over.try_send(Arc::clone(&waiter)).unwrap();
+                    about_to_wait.store(true, Ordering::Release);
+                    (0..round % 16).for_each(|_| std::hint::spin_loop());
+                    let _ = waiter.park(None);
+                    drop(waiter);
+                    let_go.store(true, Ordering::Release);
+                    // It stays where it is for a moment: within `subscribe`, if that is where it was woken.
+                    spin_until(Duration::from_micros(200), || false);
+                })
+            };
+            let waking = spawn_on(second, move || {
+                // It runs when this coroutine yields.
+                let other = spawn_here({
+                    let yielded = Arc::clone(&yielded);
+                    move || yielded.store(true, Ordering::Release)
+                });
+                spin_until(PATIENCE, || about_to_wait.load(Ordering::Acquire));
+                let waiter = hand_over.try_recv().unwrap();
+                (0..round / 16 % 16).for_each(|_| std::hint::spin_loop());
+                waiter.unpark();
+                spin_until(Duration::from_micros(100), || let_go.load(Ordering::Acquire));
+                drop(waiter);
+                assert!(!yielded.load(Ordering::Acquire), "in round {round}");
+                other.join().unwrap();
+            });
+            waking.join().unwrap();
+            waiting.join().unwrap();
+        }
+    }
+
+    fn spin_until(at_most: Duration, done: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !done() && began.elapsed() < at_most {
+            std::hint::spin_loop();
+        }
+    }
+}
