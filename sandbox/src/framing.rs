@@ -150,15 +150,7 @@ impl<'a> MessageWriter<'a> {
         if self.packets == MAX_PACKETS {
             return Err(FramingError::TooMany { offset: self.message.len() });
         }
-        let (length, bytes) = match entry {
-            Entry::Missing => (0, &[][..]),
-            Entry::Packet(bytes) => match u16::try_from(bytes.len()) {
-                Ok(length @ 1..) => (length, bytes),
-                _ => return Err(FramingError::Unframable { length: bytes.len() }),
-            },
-        };
-        self.message.extend_from_slice(&length.to_be_bytes());
-        self.message.extend_from_slice(bytes);
+        append(self.message, entry)?;
         self.packets += 1;
         Ok(())
     }
@@ -167,6 +159,24 @@ impl<'a> MessageWriter<'a> {
     pub fn packets(&self) -> usize {
         self.packets
     }
+}
+
+/// Appends one entry to a message, however many it has. With room for it in the message's memory it allocates nothing.
+///
+/// # Errors
+/// If the packet is empty, which would announce it as missing, or longer than [`MAX_PACKET_BYTES`]. Then the message is
+/// as it was.
+pub fn append(message: &mut Vec<u8>, entry: Entry<'_>) -> Result<(), FramingError> {
+    let (length, bytes) = match entry {
+        Entry::Missing => (0, &[][..]),
+        Entry::Packet(bytes) => match u16::try_from(bytes.len()) {
+            Ok(length @ 1..) => (length, bytes),
+            _ => return Err(FramingError::Unframable { length: bytes.len() }),
+        },
+    };
+    message.extend_from_slice(&length.to_be_bytes());
+    message.extend_from_slice(bytes);
+    Ok(())
 }
 
 /// The length at the beginning of `bytes`, and what follows it.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::reply::ErrorCode;
 
-/// The longest text message, in bytes. The longest sensible command has a tenth of it.
+/// The longest text message, in bytes. A command that names every setting has half of it.
 pub const MAX_COMMAND_BYTES: usize = 4096;
 
 /// A command.
@@ -18,9 +18,17 @@ pub enum Command {
     Stats,
     /// Forget the signal so far; the settings stay.
     Reset,
+    /// Packets were lost on their way: answer as if they had come.
+    Lost {
+        /// How many, 1 to [`MAX_LOST`].
+        packets: usize,
+    },
     /// Change settings, all that are named or none.
     Config(SettingsUpdate),
 }
+
+/// The most packets that one command can tell as lost: a second in packets of 20 ms.
+pub const MAX_LOST: usize = 50;
 
 /// Why a text message is no command.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -37,12 +45,18 @@ pub enum CommandError {
     /// It is JSON, but not an object that names a command.
     #[error("no command named: accepted is an object with `command` (or `type`): {ACCEPTED}")]
     NoCommand,
+    /// It tells more packets as lost than there can be, or none.
+    #[error("packets: got {got}, accepted: a whole number from 1 to {MAX_LOST}")]
+    BadLost {
+        /// The value, as it was written.
+        got: String,
+    },
     /// It names a command that there isn't.
     #[error("unknown command {0:?}: accepted are {ACCEPTED}")]
     Unknown(String),
 }
 
-const ACCEPTED: &str = "ping, stats, reset, config";
+const ACCEPTED: &str = "ping, stats, reset, lost, config";
 
 /// How much of a wrong name is repeated to the client.
 const SHOWN_CHARS: usize = 40;
@@ -64,9 +78,18 @@ impl Command {
             Some("ping") => Ok(Self::Ping),
             Some("stats") => Ok(Self::Stats),
             Some("reset") => Ok(Self::Reset),
+            Some("lost") => Self::lost(&object),
             Some("config") => Self::config(object),
             Some(other) => Err(CommandError::Unknown(shown(other))),
             None => Err(CommandError::NoCommand),
+        }
+    }
+
+    fn lost(object: &Map<String, Value>) -> Result<Self, CommandError> {
+        let packets = object.get("packets").map_or(Some(1), Value::as_u64);
+        match packets.and_then(|packets| usize::try_from(packets).ok()) {
+            Some(packets @ 1..=MAX_LOST) => Ok(Self::Lost { packets }),
+            _ => Err(CommandError::BadLost { got: shown(&object["packets"].to_string()) }),
         }
     }
 
@@ -81,7 +104,9 @@ impl CommandError {
     /// The code that the client is told.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::TooLong { .. } | Self::NotJson(_) | Self::NoCommand => ErrorCode::InvalidCommand,
+            Self::TooLong { .. } | Self::NotJson(_) | Self::NoCommand | Self::BadLost { .. } => {
+                ErrorCode::InvalidCommand
+            }
             Self::Unknown(_) => ErrorCode::UnknownCommand,
         }
     }
@@ -100,6 +125,8 @@ mod tests {
     fn commands_are_named_by_command_or_type() {
         assert_eq!(Command::parse(r#"{"command":"ping"}"#), Ok(Command::Ping));
         assert_eq!(Command::parse(r#"{"type":"stats"}"#), Ok(Command::Stats));
+        assert_eq!(Command::parse(r#"{"command":"lost"}"#), Ok(Command::Lost { packets: 1 }));
+        assert_eq!(Command::parse(r#"{"command":"lost","packets":50}"#), Ok(Command::Lost { packets: 50 }));
         assert_eq!(Command::parse(r#"{"type":"whatever","command":"reset"}"#), Ok(Command::Reset));
     }
 
@@ -122,8 +149,10 @@ mod tests {
         for (text, code, part) in [
             ("ping", ErrorCode::InvalidCommand, "not JSON"),
             ("[]", ErrorCode::InvalidCommand, "`command`"),
-            ("{}", ErrorCode::InvalidCommand, "ping, stats, reset, config"),
+            ("{}", ErrorCode::InvalidCommand, "ping, stats, reset, lost, config"),
             (r#"{"command":7}"#, ErrorCode::InvalidCommand, "no command named"),
+            (r#"{"command":"lost","packets":0}"#, ErrorCode::InvalidCommand, "packets: got 0, accepted"),
+            (r#"{"command":"lost","packets":"x"}"#, ErrorCode::InvalidCommand, "from 1 to 50"),
             (r#"{"command":"pong"}"#, ErrorCode::UnknownCommand, "\"pong\""),
         ] {
             let error = Command::parse(text).unwrap_err();

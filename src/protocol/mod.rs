@@ -6,5 +6,5 @@
 mod command;
 mod reply;
 
-pub use command::{Command, CommandError, MAX_COMMAND_BYTES};
+pub use command::{Command, CommandError, MAX_COMMAND_BYTES, MAX_LOST};
 pub use reply::{ErrorCode, Reply, SessionStats};

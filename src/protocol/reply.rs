@@ -1,6 +1,6 @@
 //! What the server says in a text message.
 
-use sandbox::Settings;
+use sandbox::{Readings, Settings, SpeechEvent};
 use serde::Serialize;
 
 /// A text message to a client.
@@ -15,9 +15,10 @@ pub enum Reply<'a> {
         client_id: u64,
         /// Algorithmic delay from a packet in to its packet out, in milliseconds of signal.
         delay_ms: f64,
-        /// The settings in force.
-        #[serde(flatten)]
-        settings: &'a Settings,
+        /// Hz.
+        sample_rate: u32,
+        /// 1 or 2.
+        channels: usize,
     },
     /// The answer to `ping`.
     Pong {
@@ -35,6 +36,13 @@ pub enum Reply<'a> {
         /// The settings in force.
         #[serde(flatten)]
         settings: &'a Settings,
+    },
+    /// Somebody began to speak, or stopped.
+    Speaking {
+        /// Whether somebody speaks now.
+        speaking: bool,
+        /// Where in the talk spurt's sound, in milliseconds since its beginning.
+        at_ms: f64,
     },
     /// Something was wrong.
     Error {
@@ -54,6 +62,15 @@ impl Reply<'_> {
         serde_json::to_string(self).expect("a reply has string keys and finite numbers")
     }
 
+    /// What a sandbox heard, in a stream of `sample_rate_hz`.
+    pub fn speaking(event: SpeechEvent, sample_rate_hz: u32) -> String {
+        let (speaking, at) = match event {
+            SpeechEvent::Started { at } => (true, at),
+            SpeechEvent::Stopped { at } => (false, at),
+        };
+        Reply::Speaking { speaking, at_ms: at as f64 * 1e3 / f64::from(sample_rate_hz) }.to_json()
+    }
+
     /// An error without a time to try again.
     pub fn error(code: ErrorCode, message: &str) -> String {
         Reply::Error { code, message, retry_after_ms: None }.to_json()
@@ -70,7 +87,7 @@ pub enum ErrorCode {
     UnknownCommand,
     /// A setting that there isn't, or a value out of its range.
     InvalidConfig,
-    /// A binary message that is no Opus packet.
+    /// A binary message that holds no packet of the session's format.
     InvalidPacket,
     /// No sandbox came free in time.
     PoolExhausted,
@@ -107,6 +124,15 @@ pub struct SessionStats {
     pub compression_ratio: f64,
     /// Leases taken: one a talk spurt.
     pub talk_spurts: u64,
+    /// Lost packets that were recovered from the packet behind them.
+    pub recovered: u64,
+    /// Lost packets that were concealed.
+    pub concealed: u64,
+    /// Packets that went on without optional stages, for their time was spent.
+    pub over_budget: u64,
+    /// What the meters show, of those that run while the session holds a sandbox.
+    #[serde(flatten)]
+    pub readings: Readings,
 }
 
 #[cfg(test)]
@@ -115,9 +141,14 @@ mod tests {
 
     #[test]
     fn replies_have_the_documented_fields() {
-        let settings = Settings::default();
-        let welcome =
-            Reply::Welcome { message: "hello", client_id: 3, delay_ms: 6.5, settings: &settings }.to_json();
+        let welcome = Reply::Welcome {
+            message: "hello",
+            client_id: 3,
+            delay_ms: 6.5,
+            sample_rate: 48_000,
+            channels: 1,
+        }
+        .to_json();
         let welcome: serde_json::Value = serde_json::from_str(&welcome).unwrap();
         assert_eq!(welcome["type"], "welcome");
         assert_eq!(

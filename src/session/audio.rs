@@ -5,20 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use sandbox::{AudioSandbox, Packets, Processed, SandboxError, Scratch, Settings, SettingsUpdate};
+use sandbox::framing::{Entries, Entry};
+use sandbox::{
+    AudioSandbox, Event, Incoming, Packets, Processed, Readings, Replacement, SandboxError, Scratch,
+    Settings, SettingsUpdate,
+};
 
+use super::answers::Answers;
 use super::{PacketPool, Spurt, Totals};
 use crate::net::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
 use crate::protocol::{Command, ErrorCode, Reply, SessionStats, MAX_COMMAND_BYTES};
 use crate::runtime::watchdog::{Watchdog, Work};
-use crate::runtime::{deep_stack, panic_message, CheckoutError, Lease, Pool};
+use crate::runtime::{deep_stack, panic_message, time, CheckoutError, Lease, Pool};
 
 /// What all sessions of a server share.
 pub struct SessionHub {
     pool: Pool<AudioSandbox>,
     watchdog: Watchdog,
     options: SessionOptions,
+    template: Arc<Settings>,
     totals: Totals,
     packets: PacketPool,
     next_id: AtomicU64,
@@ -50,6 +55,7 @@ impl SessionHub {
         Self {
             pool,
             watchdog,
+            template: Arc::new(options.template),
             options,
             totals: Totals::new(workers),
             packets: PacketPool::default(),
@@ -67,7 +73,8 @@ impl SessionHub {
 pub struct Session {
     hub: Arc<SessionHub>,
     id: u64,
-    settings: Settings,
+    /// Shared with all sessions that never changed any.
+    settings: Arc<Settings>,
     started: Instant,
     /// When the last packet was answered: the end of a spurt is counted from here.
     last_audio: Instant,
@@ -83,9 +90,15 @@ struct Counts {
     bytes_in: u64,
     bytes_out: u64,
     talk_spurts: u64,
+    recovered: u64,
+    concealed: u64,
+    over_budget: u64,
     last_nanos: u64,
     total_nanos: u64,
 }
+
+/// How long one message's packets are worked on before others have their turn.
+const TURN: Duration = Duration::from_millis(1);
 
 /// So many bad commands in a row, and a client is no client of ours.
 const MAX_BAD_COMMANDS: u32 = 16;
@@ -97,6 +110,13 @@ enum Refusal {
     Failed(String),
 }
 
+/// What a good command leads to.
+enum Outcome {
+    Reply(String),
+    /// So many packets were lost, and are to be stood in for. That may wait for a sandbox, which the deep stack can't.
+    Replace(usize),
+}
+
 impl Session {
     /// A new session with the template's settings.
     pub fn new(hub: Arc<SessionHub>) -> Self {
@@ -104,7 +124,7 @@ impl Session {
         hub.totals.sessions.count();
         Self {
             id: hub.next_id.fetch_add(1, Ordering::Relaxed),
-            settings: hub.options.template,
+            settings: Arc::clone(&hub.template),
             started: now,
             last_audio: now,
             counts: Counts::default(),
@@ -113,50 +133,102 @@ impl Session {
         }
     }
 
-    fn audio(&mut self, packet: &[u8], spurt: &mut Spurt, out: &mut Outbox) {
-        let answer = self.process(packet, spurt);
-        self.last_audio = Instant::now();
-        self.counts.bytes_in += packet.len() as u64;
-        self.hub.totals.bytes_in.add(packet.len() as u64);
-        match answer {
-            Ok((bytes, spent)) => {
-                let nanos = spent.as_nanos() as u64;
-                self.counts.frames += 1;
-                self.counts.bytes_out += bytes.len() as u64;
-                self.counts.last_nanos = nanos;
-                self.counts.total_nanos += nanos;
-                let totals = &self.hub.totals;
-                totals.frames.count();
-                totals.bytes_out.add(bytes.len() as u64);
-                totals.processing_nanos.add(nanos);
-                out.binary(bytes);
-            }
-            Err(refusal) => {
-                self.counts.errors += 1;
-                self.hub.totals.errors.count();
-                out.text(deep_stack::run(|| self.refusal(&refusal)));
+    /// A binary message: one packet, or framed ones.
+    fn audio(&mut self, message: &[u8], spurt: &mut Spurt, out: &mut Outbox) {
+        self.counts.bytes_in += message.len() as u64;
+        self.hub.totals.bytes_in.add(message.len() as u64);
+        if !self.settings.framing() {
+            return self.packets([Incoming::Packet(message)], spurt, out);
+        }
+        match Entries::parse(message) {
+            Ok(entries) => self.packets(with_copies(entries), spurt, out),
+            Err(error) => {
+                self.count_error();
+                out.text(deep_stack::run(|| Reply::error(ErrorCode::InvalidPacket, &error.to_string())));
             }
         }
     }
 
-    /// The answer to `packet`, and the time it took in its sandbox. What a wait for the sandbox took is not in it.
-    fn process(&mut self, packet: &[u8], spurt: &mut Spurt) -> Result<(Bytes, Duration), Refusal> {
+    /// Processes packets in their order, and lets others have their turn in between.
+    fn packets<'p>(
+        &mut self,
+        packets: impl IntoIterator<Item = Incoming<'p>>,
+        spurt: &mut Spurt,
+        out: &mut Outbox,
+    ) {
+        let hub = Arc::clone(&self.hub);
+        let mut answers = Answers::new(out, &hub.packets, self.settings.framing());
+        let mut turn = Instant::now();
+        for incoming in packets {
+            if turn.elapsed() > TURN {
+                time::yield_now();
+                turn = Instant::now();
+            }
+            match self.process(incoming, spurt, &mut answers) {
+                Ok((processed, spent)) => self.count(&processed, spent),
+                Err(refusal) => {
+                    self.count_error();
+                    answers.text(deep_stack::run(|| self.refusal(&refusal)));
+                    answers.add_missing();
+                }
+            }
+            self.last_audio = Instant::now();
+        }
+        let bytes = answers.finish();
+        self.counts.bytes_out += bytes;
+        self.hub.totals.bytes_out.add(bytes);
+    }
+
+    fn count(&mut self, processed: &Processed, spent: Duration) {
+        let nanos = spent.as_nanos() as u64;
+        let counts = &mut self.counts;
+        counts.frames += 1;
+        counts.last_nanos = nanos;
+        counts.total_nanos += nanos;
+        match processed.replaced {
+            None => {}
+            Some(Replacement::Recovered) => counts.recovered += 1,
+            Some(Replacement::Concealed | Replacement::Silence) => counts.concealed += 1,
+        }
+        counts.over_budget += u64::from(processed.over_budget);
+        self.hub.totals.frames.count();
+        self.hub.totals.processing_nanos.add(nanos);
+    }
+
+    fn count_error(&mut self) {
+        self.counts.errors += 1;
+        self.hub.totals.errors.count();
+    }
+
+    /// Processes one packet, adds what becomes of it to `answers`, and tells the time it took in its sandbox. What a wait
+    /// for the sandbox took is not in it.
+    fn process(
+        &mut self,
+        incoming: Incoming<'_>,
+        spurt: &mut Spurt,
+        answers: &mut Answers<'_>,
+    ) -> Result<(Processed, Duration), Refusal> {
         let lease = match &mut spurt.lease {
             Some(lease) => lease,
             none => none.insert(self.begin_spurt()?),
         };
         let _watch = self.hub.watchdog.begin(Work::step("packet").soft_limit(self.hub.options.slow_packet));
-        let packets = &self.hub.packets;
+        let rate_hz = self.settings.sample_rate().hz();
         let begun = Instant::now();
         let result = caught(|| {
             lease.enter_deep(|sandbox| {
                 deep_stack::scratch(|Buffers { scratch, answer }| {
-                    sandbox.process(packet, scratch, answer).map(|_: Processed| packets.copy(&answer[0]))
+                    let processed = sandbox.process_within(incoming, &|| begun.elapsed(), scratch, answer)?;
+                    answers.add(answer);
+                    for Event::Speech(event) in sandbox.events() {
+                        answers.text(Reply::speaking(*event, rate_hz));
+                    }
+                    Ok(processed)
                 })
             })
         });
         match result {
-            Ok(answer) => answer.map(|bytes| (bytes, begun.elapsed())).map_err(Refusal::Bad),
+            Ok(processed) => processed.map(|processed| (processed, begun.elapsed())).map_err(Refusal::Bad),
             Err(panic) => {
                 // Poisoned: dropping the lease discards the sandbox, and the next packet takes another.
                 spurt.lease = None;
@@ -208,14 +280,20 @@ impl Session {
 
     fn text(&mut self, text: &str, spurt: &mut Spurt, out: &mut Outbox) -> Flow {
         // JSON and formatted errors need more stack than a coroutine has to spare.
-        let answer = deep_stack::run(|| match Command::parse(text) {
+        let outcome = deep_stack::run(|| match Command::parse(text) {
             Ok(command) => self.command(command, spurt),
             Err(error) => Err(Reply::error(error.code(), &error.to_string())),
         });
-        match answer {
-            Ok(reply) => {
+        match outcome {
+            Ok(outcome) => {
                 self.bad_commands = 0;
-                out.text(reply);
+                match outcome {
+                    Outcome::Reply(reply) => out.text(reply),
+                    Outcome::Replace(packets) => {
+                        let lost = std::iter::repeat_n(Incoming::Lost { next: None }, packets);
+                        self.packets(lost, spurt, out);
+                    }
+                }
                 Flow::Continue
             }
             Err(reply) => {
@@ -230,17 +308,26 @@ impl Session {
         }
     }
 
-    /// Carries out a command: the reply, or the reply that says what was wrong. Runs on the deep stack.
-    fn command(&mut self, command: Command, spurt: &mut Spurt) -> Result<String, String> {
-        match command {
-            Command::Ping => Ok(Reply::Pong { timestamp: unix_seconds() }.to_json()),
-            Command::Stats => Ok(Reply::Stats(&self.stats()).to_json()),
+    /// Carries out a command, or gives the reply that says what was wrong. Runs on the deep stack.
+    fn command(&mut self, command: Command, spurt: &mut Spurt) -> Result<Outcome, String> {
+        let reply = match command {
+            Command::Ping => Reply::Pong { timestamp: unix_seconds() }.to_json(),
+            Command::Stats => {
+                let mut readings = Readings::default();
+                self.in_sandbox(spurt, |sandbox| {
+                    readings = sandbox.readings();
+                    Ok(())
+                })?;
+                Reply::Stats(&self.stats(readings)).to_json()
+            }
             Command::Reset => {
                 self.in_sandbox(spurt, AudioSandbox::restart)?;
-                Ok(Reply::ResetDone.to_json())
+                Reply::ResetDone.to_json()
             }
-            Command::Config(update) => self.config(&update, spurt),
-        }
+            Command::Config(update) => self.config(&update, spurt)?,
+            Command::Lost { packets } => return Ok(Outcome::Replace(packets)),
+        };
+        Ok(Outcome::Reply(reply))
     }
 
     fn config(&mut self, update: &SettingsUpdate, spurt: &mut Spurt) -> Result<String, String> {
@@ -249,7 +336,7 @@ impl Session {
             .with(update)
             .map_err(|error| Reply::error(ErrorCode::InvalidConfig, &error.to_string()))?;
         self.in_sandbox(spurt, |sandbox| sandbox.configure(&settings))?;
-        self.settings = settings;
+        self.settings = Arc::new(settings);
         Ok(Reply::ConfigUpdated { delay_ms: delay_ms(&settings), settings: &settings }.to_json())
     }
 
@@ -267,7 +354,7 @@ impl Session {
         })
     }
 
-    fn stats(&self) -> SessionStats {
+    fn stats(&self, readings: Readings) -> SessionStats {
         let counts = &self.counts;
         SessionStats {
             client_id: self.id,
@@ -282,6 +369,10 @@ impl Session {
             output_size: counts.bytes_out,
             compression_ratio: ratio(counts.bytes_in, counts.bytes_out),
             talk_spurts: counts.talk_spurts,
+            recovered: counts.recovered,
+            concealed: counts.concealed,
+            over_budget: counts.over_budget,
+            readings,
         }
     }
 }
@@ -298,7 +389,8 @@ impl Endpoint for Session {
             message: "sandpool: send Opus packets, get them back enhanced",
             client_id: self.id,
             delay_ms: delay_ms(&self.settings),
-            settings: &self.settings,
+            sample_rate: self.settings.sample_rate().hz(),
+            channels: self.settings.channel_count(),
         };
         out.text(deep_stack::run(|| welcome.to_json()));
     }
@@ -331,6 +423,22 @@ impl Endpoint for Session {
     fn closed(&mut self, why: Closed) {
         tracing::debug!(client = self.id, frames = self.counts.frames, ?why, "session ended");
     }
+}
+
+/// A message's entries as what came in: a packet that is missing is told with the one behind it, which may carry a copy.
+fn with_copies(entries: Entries<'_>) -> impl Iterator<Item = Incoming<'_>> {
+    let mut entries = entries.peekable();
+    std::iter::from_fn(move || {
+        Some(match entries.next()? {
+            Entry::Packet(packet) => Incoming::Packet(packet),
+            Entry::Missing => Incoming::Lost {
+                next: match entries.peek() {
+                    Some(Entry::Packet(next)) => Some(next),
+                    _ => None,
+                },
+            },
+        })
+    })
 }
 
 /// What a worker's deep stack keeps for packets.

@@ -9,6 +9,7 @@
 //! A session outlives its leases: thousands of clients that speak in turn share far fewer sandboxes. It
 //! lies on the heap with its connection; a [`Spurt`] never does, for a lease belongs to one coroutine.
 
+mod answers;
 mod audio;
 mod packet;
 mod spurt;

@@ -1,5 +1,7 @@
 //! All that listens and changes nothing.
 
+use serde::Serialize;
+
 use crate::analysis::{LevelMeter, Loudness, SpeechEvent, VoiceActivity};
 use crate::{Settings, Stream};
 
@@ -11,25 +13,34 @@ pub enum Event {
 }
 
 /// What the meters show: `None` for what does not run.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Readings {
     /// Whether somebody speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub speaking: Option<bool>,
     /// RMS of the last 100 ms that came out, in dB relative to full scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rms_dbfs: Option<f32>,
     /// Peak of the last 100 ms that came out, in dB relative to full scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_dbfs: Option<f32>,
     /// Loudness of the last 400 ms that came out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub momentary_lufs: Option<f32>,
     /// Loudness of the last 3 s that came out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub short_term_lufs: Option<f32>,
     /// Loudness of all that came out since the stream began; `None` also before there was any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub integrated_lufs: Option<f32>,
     /// By how much the noise gate turns down at the moment, 0 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub gate_reduction_db: Option<f32>,
     /// The same of the compressor.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub compressor_reduction_db: Option<f32>,
     /// The same of the limiter.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limiter_reduction_db: Option<f32>,
 }
 

@@ -82,7 +82,8 @@ fn serve(stream: TcpStream, behaviour: &Behaviour, counts: &Counts) -> Result<()
             message: "a server for tests",
             client_id: 1,
             delay_ms: delay_ms(&sandbox),
-            settings: &settings,
+            sample_rate: settings.sample_rate().hz(),
+            channels: settings.channel_count(),
         },
     )?;
     loop {
@@ -157,6 +158,7 @@ fn answer_command(text: &str, sandbox: &mut AudioSandbox, frames: u64) -> String
             }
             Err(error) => Reply::error(ErrorCode::InvalidConfig, &error.to_string()),
         },
+        Ok(Command::Lost { .. }) => panic!("the client tells nothing as lost"),
         Err(error) => Reply::error(error.code(), &error.to_string()),
     }
 }
