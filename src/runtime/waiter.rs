@@ -162,7 +162,7 @@ mod tests {
     fn letting_go_of_a_waiter_never_yields() {
         let workers: Vec<_> = start(RuntimeOptions::default().workers(2)).workers().collect();
         let [first, second, ..] = workers[..] else { return };
-        for round in 0..2_000_usize {
+        for round in 0..4_000_usize {
             let [about_to_wait, let_go, yielded] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
             let (handed_over, hand_over) = std::sync::mpsc::sync_channel::<Arc<Waiter>>(1);
             let waiting = {
@@ -172,7 +172,8 @@ mod tests {
                     handed_over.try_send(Arc::clone(&waiter)).unwrap();
                     about_to_wait.store(true, Ordering::Release);
                     (0..round % 16).for_each(|_| std::hint::spin_loop());
-                    let _ = waiter.park(None);
+                    // With a limit, as in the line: the timer is set between may's two looks for a wake-up.
+                    let _ = waiter.park(Some(PATIENCE));
                     drop(waiter);
                     let_go.store(true, Ordering::Release);
                     // It stays where it is for a moment: within `subscribe`, if that is where it was woken.
