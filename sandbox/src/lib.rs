@@ -1,9 +1,12 @@
-//! The audio sandbox: an Opus codec pair and the voice filters between them.
+//! The audio sandbox: an Opus codec pair and the engine of stages between them.
 //!
 //! ```text
-//!  packet -> decode -> sanitise -> high-pass -> gate -> compressor -> make-up -> limiter -> encode -> packet
-//!            `------------------------ AudioSandbox::process ----------------------------------'
+//!  packet -> decode -> de-noise, clarity, gate, compressor, equaliser, spatial, limiter -> encode -> packet
+//!  PCM ----> resample -'                                                               `-> resample -> PCM
+//!            `---------------------------- AudioSandbox::process ---------------------------'
 //! ```
+//!
+//! Besides there are the [`mixer`] of rooms, the [`resample`]r, and the [`pcm`] and [`framing`] of messages.
 //!
 //! An [`AudioSandbox`] is costly to build and holds one voice's state, so it is built once, lent to one
 //! session at a time, and brought back by [`AudioSandbox::reset`]. What it promises:
@@ -11,7 +14,8 @@
 //! * **Reset is complete.** After `reset` it behaves bit for bit like a fresh one, whatever happened before.
 //!   libopus keeps settings over its own `OPUS_RESET_STATE`, and some state as well; so a reset here initialises
 //!   encoder and decoder anew, in their own memory.
-//! * **The steady state allocates nothing**: not in `process`, `reset`, `restart` or `configure`.
+//! * **The steady state allocates nothing**: not in `process`, `reset`, `restart` or `configure`, but for stages that a
+//!   session is the first to want, and what [`Denoise`] says of itself.
 //! * **Bad input is an error, never a panic**, and does not spoil the next good packet.
 //!
 //! There are no threads, sockets or clocks in here. Buffers that hold nothing between two calls live in
