@@ -45,6 +45,7 @@
 mod codec;
 mod error;
 mod filter;
+pub mod genre;
 mod sandbox;
 mod scratch;
 mod settings;
