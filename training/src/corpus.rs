@@ -25,8 +25,10 @@ impl Excerpt {
         if reader.spec().sample_rate != RATE_HZ || reader.spec().channels != 1 {
             return Err(format!("{}: not {RATE_HZ} Hz mono", self.path.display()).into());
         }
-        let samples: Result<Vec<f32>, _> =
-            reader.into_samples::<i16>().map(|sample| sample.map(|sample| f32::from(sample) / 32_768.0)).collect();
+        let samples: Result<Vec<f32>, _> = reader
+            .into_samples::<i16>()
+            .map(|sample| sample.map(|sample| f32::from(sample) / 32_768.0))
+            .collect();
         Ok(samples?)
     }
 }
@@ -36,10 +38,10 @@ pub(crate) fn list(corpus: &Path, part: &str) -> Outcome<Vec<Excerpt>> {
     let mut excerpts = Vec::new();
     for genre in Genre::ALL {
         let folder = corpus.join(part).join(genre.name());
-        let mut paths: Vec<PathBuf> =
-            std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<_, _>>()?;
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         paths.sort();
         for path in paths {
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();

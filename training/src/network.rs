@@ -50,7 +50,9 @@ impl Network {
         let (inner, outer) = ((2.0 / FEATURES as f32).sqrt(), (2.0 / hidden as f32).sqrt());
         parameters[..FEATURES * hidden].iter_mut().for_each(|weight| *weight = inner * random.normal());
         let outputs = (FEATURES + 1) * hidden;
-        parameters[outputs..outputs + CLASSES * hidden].iter_mut().for_each(|weight| *weight = outer * random.normal());
+        parameters[outputs..outputs + CLASSES * hidden]
+            .iter_mut()
+            .for_each(|weight| *weight = outer * random.normal());
         Self { hidden, first: vec![0.0; count], second: vec![0.0; count], steps: 0, parameters }
     }
 
@@ -84,7 +86,8 @@ impl Network {
     fn score(&self, units: &[f32]) -> [f32; CLASSES] {
         std::array::from_fn(|class| {
             let weights = &self.output()[class * self.hidden..(class + 1) * self.hidden];
-            self.output_bias()[class] + units.iter().zip(weights).map(|(unit, weight)| unit * weight).sum::<f32>()
+            self.output_bias()[class]
+                + units.iter().zip(weights).map(|(unit, weight)| unit * weight).sum::<f32>()
         })
     }
 
@@ -96,13 +99,21 @@ impl Network {
     }
 
     /// One pass over all examples in batches of 64, with noise on the inputs and a part of the hidden units left out.
-    pub(crate) fn epoch(&mut self, examples: &[&Example], rate: f32, decay: f32, noise: f32, random: &mut Random) {
+    pub(crate) fn epoch(
+        &mut self,
+        examples: &[&Example],
+        rate: f32,
+        decay: f32,
+        noise: f32,
+        random: &mut Random,
+    ) {
         let hidden = self.hidden;
         let mut order: Vec<usize> = (0..examples.len()).collect();
         for at in (1..order.len()).rev() {
             order.swap(at, (random.next() >> 33) as usize % (at + 1));
         }
-        let (mut units, mut errors, mut gradient) = (vec![0.0; hidden], vec![0.0; hidden], vec![0.0; self.parameters.len()]);
+        let (mut units, mut errors, mut gradient) =
+            (vec![0.0; hidden], vec![0.0; hidden], vec![0.0; self.parameters.len()]);
         let biases = FEATURES * hidden;
         let outputs = biases + hidden;
         for batch in order.chunks(64) {

@@ -5,19 +5,21 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sandbox::genre::{feature_names, Genre, GenreDetector, Model, CLASSES, FEATURES, FEATURE_VERSION, WINDOW_HOPS};
+use sandbox::genre::{
+    feature_names, Genre, GenreDetector, Model, CLASSES, FEATURES, FEATURE_VERSION, WINDOW_HOPS,
+};
 
 use crate::conditions::CONDITIONS;
 use crate::corpus::{self, Excerpt};
 use crate::network::{softmax, Example, Network, Random};
-use crate::{evaluate, Outcome};
+use crate::{evaluate, in_parallel, Outcome};
 
-const HIDDEN: usize = 40;
-const EPOCHS: usize = 40;
-const FOLDS: u64 = 5;
+const HIDDEN: usize = 32;
+const EPOCHS: usize = 30;
+const FOLDS: u64 = 4;
 /// The confidence below which `unknown` is said: see README.md.
 const THRESHOLD: f32 = 0.5;
-const BLOCK_S: f32 = 0.5;
+const BLOCK_S: f32 = 1.5;
 const DECAY: f32 = 0.01;
 const NOISE: f32 = 0.15;
 
@@ -37,18 +39,25 @@ pub(crate) fn run(corpus: &Path, target: &Path) -> Outcome<()> {
     println!("{} excerpts of {works} works give {} vectors", excerpts.len(), observations.len());
 
     // What a network says of works that it did not see sets the temperature.
-    let mut unseen = Vec::new();
-    for fold in 0..FOLDS {
+    let folds: Vec<u64> = (0..FOLDS).collect();
+    let unseen = in_parallel(&folds, |&fold| {
         let inside: Vec<&Example> =
             observations.iter().filter(|one| fold_of(one.work) != fold).map(|one| &one.example).collect();
         let network = trained(&inside, 7 + fold);
         let outside = observations.iter().filter(|one| fold_of(one.work) == fold).map(|one| &one.example);
-        unseen.extend(outside.map(|example| (network.scores(&example.features), example.class, example.weight)));
-    }
+        outside
+            .map(|example| (network.scores(&example.features), example.class, example.weight))
+            .collect::<Vec<_>>()
+    });
+    let unseen = unseen.concat();
     let temperature = calibrate(&unseen);
-    let right: f32 = unseen.iter().filter(|(scores, class, _)| argmax(scores) == *class).map(|one| one.2).sum();
+    let right: f32 =
+        unseen.iter().filter(|(scores, class, _)| argmax(scores) == *class).map(|one| one.2).sum();
     let all: f32 = unseen.iter().map(|one| one.2).sum();
-    println!("cross-validation by works: {:.1} % of single windows, temperature {temperature:.2}", 100.0 * right / all);
+    println!(
+        "cross-validation by works: {:.1} % of single windows, temperature {temperature:.2}",
+        100.0 * right / all
+    );
 
     let examples: Vec<&Example> = observations.iter().map(|one| &one.example).collect();
     let text = write(&trained(&examples, 1), &mean, &scale, temperature);
@@ -68,26 +77,38 @@ fn trained(examples: &[&Example], seed: u64) -> Network {
     network
 }
 
-/// Hears every excerpt in three of the conditions, a different three each, and keeps the vectors of full windows.
+/// Hears every excerpt as it is and in one more condition, another one each, and keeps the vectors of windows that are
+/// full or nearly so.
 fn extract(excerpts: &[Excerpt]) -> Outcome<Vec<Observation>> {
     let mut works = BTreeMap::new();
+    let numbered: Vec<(usize, usize, &Excerpt)> = excerpts
+        .iter()
+        .enumerate()
+        .map(|(index, excerpt)| {
+            let next = works.len();
+            (index, *works.entry((excerpt.genre.index(), &excerpt.work)).or_insert(next), excerpt)
+        })
+        .collect();
+    let found = in_parallel(&numbered, |(index, work, excerpt)| {
+        hear(*index, *work, excerpt).map_err(|error| error.to_string())
+    });
+    let observations: Result<Vec<_>, String> = found.into_iter().collect();
+    Ok(observations?.into_iter().flatten().collect())
+}
+
+fn hear(index: usize, work: usize, excerpt: &Excerpt) -> Outcome<Vec<Observation>> {
+    let samples = excerpt.samples()?;
     let mut observations = Vec::new();
-    for (index, excerpt) in excerpts.iter().enumerate() {
-        let samples = excerpt.samples()?;
-        let next = works.len();
-        let work = *works.entry((excerpt.genre.index(), excerpt.work.clone())).or_insert(next);
-        let others = [1 + index % (CONDITIONS.len() - 1), 1 + (index + 3) % (CONDITIONS.len() - 1)];
-        for condition in [0, others[0], others[1]].map(|at| CONDITIONS[at]) {
-            let heard = condition.apply(&samples)?;
-            let mut detector = GenreDetector::new(condition.stream());
-            for block in heard.chunks((condition.stream().sample_rate_hz as f32 * BLOCK_S) as usize) {
-                detector.process(block);
-                let features = detector.features();
-                if features.hops >= WINDOW_HOPS * 3 / 4 {
-                    let example =
-                        Example { features: features.vector, class: excerpt.genre.index(), weight: 1.0 };
-                    observations.push(Observation { example, work });
-                }
+    for condition in [0, 1 + index % (CONDITIONS.len() - 1)].map(|at| CONDITIONS[at]) {
+        let heard = condition.apply(&samples)?;
+        let mut detector = GenreDetector::new(condition.stream());
+        for block in heard.chunks((condition.stream().sample_rate_hz as f32 * BLOCK_S) as usize) {
+            detector.process(block);
+            let features = detector.features();
+            if features.hops >= WINDOW_HOPS * 3 / 4 {
+                let example =
+                    Example { features: features.vector, class: excerpt.genre.index(), weight: 1.0 };
+                observations.push(Observation { example, work });
             }
         }
     }

@@ -119,7 +119,9 @@ impl GenreDetector {
         let Decision { classified, mean, genre, .. } = &self.decision;
         match genre {
             _ if *classified == 0 => 0.0,
-            Genre::Unknown => 1.0 - mean[..Genre::Unknown.index()].iter().fold(0.0_f32, |most, p| most.max(*p)),
+            Genre::Unknown => {
+                1.0 - mean[..Genre::Unknown.index()].iter().fold(0.0_f32, |most, p| most.max(*p))
+            }
             named => mean[named.index()],
         }
     }

@@ -190,8 +190,10 @@ impl<'a> Lines<'a> {
 
     fn numbers(&mut self, name: &'static str, wanted: usize) -> Result<Vec<f32>, ModelError> {
         let rest = self.named(name)?;
-        let numbers: Vec<f32> =
-            rest.split(' ').map_while(|word| word.parse().ok().filter(|number: &f32| number.is_finite())).collect();
+        let numbers: Vec<f32> = rest
+            .split(' ')
+            .map_while(|word| word.parse().ok().filter(|number: &f32| number.is_finite()))
+            .collect();
         let words = rest.split(' ').count();
         if numbers.len() == wanted && words == wanted {
             Ok(numbers)

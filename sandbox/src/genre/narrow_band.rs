@@ -117,7 +117,8 @@ impl NarrowBand {
     }
 
     fn emit(&mut self, out: &mut impl FnMut(f32)) {
-        let (whole, rest) = (self.stream.sample_rate_hz / NARROW_BAND_HZ, self.stream.sample_rate_hz % NARROW_BAND_HZ);
+        let (whole, rest) =
+            (self.stream.sample_rate_hz / NARROW_BAND_HZ, self.stream.sample_rate_hz % NARROW_BAND_HZ);
         while self.next + self.taps <= self.filled {
             let row = ((self.fraction * FRACTIONS as u32 + NARROW_BAND_HZ / 2) / NARROW_BAND_HZ) as usize;
             let kernel = &self.kernels[row * self.taps..(row + 1) * self.taps];

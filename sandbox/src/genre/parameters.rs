@@ -37,7 +37,8 @@ impl GenreParameters {
     };
 
     /// Less of what isn't voice (rumble, boxiness), more of the consonants' band; a voice is in the middle, so no width.
-    const SPEECH: Self = Self { equaliser_gain_db: [-3.0, -1.0, 0.0, 2.0, 0.0], width_factor: 0.9, ..Self::NEUTRAL };
+    const SPEECH: Self =
+        Self { equaliser_gain_db: [-3.0, -1.0, 0.0, 2.0, 0.0], width_factor: 0.9, ..Self::NEUTRAL };
 
     /// Mixed densely and compressed already: the compressor does less, only faster so as to keep the drums' punch. A
     /// little bass and presence, a dip where guitars pile up. No gate: it would cut ringing chords. No voice clarity: it

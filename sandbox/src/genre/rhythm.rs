@@ -32,7 +32,8 @@ impl Rhythm {
         if novelty_db.len() <= 2 * *PERIODS.end() / 3 {
             return Self::default();
         }
-        let onsets = (MEAN..novelty_db.len().saturating_sub(PEAK)).filter(|at| is_onset(novelty_db, *at)).count();
+        let onsets =
+            (MEAN..novelty_db.len().saturating_sub(PEAK)).filter(|at| is_onset(novelty_db, *at)).count();
         let seconds = novelty_db.len() as f32 * HOP_S;
         let mean = novelty_db.iter().sum::<f32>() / novelty_db.len() as f32;
         let mut centred = [0.0_f32; super::WINDOW_HOPS];

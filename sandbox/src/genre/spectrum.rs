@@ -81,9 +81,8 @@ impl Tables {
         let (forward, inverse) = (planner.plan_fft_forward(WINDOW), planner.plan_fft_inverse(WINDOW));
         let window: [f32; WINDOW] =
             std::array::from_fn(|at| 0.5 - 0.5 * (2.0 * PI * at as f32 / WINDOW as f32).cos());
-        let correlation = |lag: usize| -> f32 {
-            (0..WINDOW).map(|at| window[at] * window[(at + lag) % WINDOW]).sum()
-        };
+        let correlation =
+            |lag: usize| -> f32 { (0..WINDOW).map(|at| window[at] * window[(at + lag) % WINDOW]).sum() };
         let window_correction = LAGS.map(|lag| correlation(0) / correlation(lag)).collect();
         let cosines = std::array::from_fn(|row| {
             let order = (row + 1) as f32;
@@ -191,7 +190,8 @@ impl Spectrum {
         for ((out, sample), weight) in self.windowed.iter_mut().zip(&*self.samples).zip(&tables.window) {
             *out = sample * weight;
         }
-        let done = tables.forward.process_with_scratch(&mut *self.windowed, &mut *self.bins, &mut self.scratch);
+        let done =
+            tables.forward.process_with_scratch(&mut *self.windowed, &mut *self.bins, &mut self.scratch);
         debug_assert!(done.is_ok(), "all buffers have the plan's lengths");
         let mut powers = [0.0_f32; BINS];
         for (power, bin) in powers.iter_mut().zip(&*self.bins).skip(1) {
@@ -247,14 +247,18 @@ impl Spectrum {
         for (bin, power) in self.bins.iter_mut().zip(powers) {
             *bin = Complex32::new(*power, 0.0);
         }
-        let done = tables.inverse.process_with_scratch(&mut *self.bins, &mut *self.windowed, &mut self.scratch);
+        let done =
+            tables.inverse.process_with_scratch(&mut *self.bins, &mut *self.windowed, &mut self.scratch);
         debug_assert!(done.is_ok(), "all buffers have the plan's lengths, and the ends are real");
         let correlation = &*self.windowed;
         let first = *LAGS.start();
         let mut best = 0.0_f32;
         for lag in LAGS {
             let here = correlation[lag];
-            if here > best * correlation[0] * 0.5 && here > correlation[lag - 1] && here >= correlation[lag + 1] {
+            if here > best * correlation[0] * 0.5
+                && here > correlation[lag - 1]
+                && here >= correlation[lag + 1]
+            {
                 best = best.max(here / correlation[0].max(TINY) * tables.window_correction[lag - first]);
             }
         }
@@ -266,7 +270,8 @@ impl Spectrum {
         for (energy, (first, weights)) in energies.iter_mut().zip(&TABLES.mel) {
             *energy = weights.iter().zip(&powers[*first..]).map(|(weight, power)| weight * power).sum();
         }
-        self.loudest = energies.iter().fold((self.loudest * FORGET).max(TINY), |most, energy| most.max(*energy));
+        self.loudest =
+            energies.iter().fold((self.loudest * FORGET).max(TINY), |most, energy| most.max(*energy));
         let floor = self.loudest * FLOOR;
         let logs = energies.map(|energy| (energy + floor).ln());
         for (coefficient, cosines) in features.mfcc.iter_mut().zip(&TABLES.cosines) {

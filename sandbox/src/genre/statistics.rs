@@ -26,7 +26,8 @@ const DEPTH_DB: f32 = 40.0;
 
 /// Their names, in the order of [`Features::vector`].
 pub fn feature_names() -> Vec<String> {
-    let mut columns: Vec<String> = ["centroid", "roll_off", "flux", "harmonicity", "novelty"].map(str::to_owned).to_vec();
+    let mut columns: Vec<String> =
+        ["centroid", "roll_off", "flux", "harmonicity", "novelty"].map(str::to_owned).to_vec();
     columns.extend((1..=CONTRAST_BANDS).map(|band| format!("contrast_{band}")));
     columns.extend((1..=MFCCS).map(|order| format!("mfcc_{order}")));
     columns.push("level".to_owned());
