@@ -111,7 +111,9 @@ fn mel_bands() -> Vec<(usize, Vec<f32>)> {
             let nearest = (1..BINS).max_by(|a, b| weight(*a).total_cmp(&weight(*b))).unwrap_or(1);
             let first = (1..BINS).find(|bin| weight(*bin) > 0.0).unwrap_or(nearest);
             let last = (1..BINS).rfind(|bin| weight(*bin) > 0.0).unwrap_or(nearest);
-            let weights: Vec<f32> = (first..=last).map(weight).collect();
+            // whole vectors; the zeros at the end touch nothing
+            let length = (last + 1 - first).next_multiple_of(8).min(BINS - first);
+            let weights: Vec<f32> = (first..first + length).map(weight).collect();
             (first, weights)
         })
         .collect()
@@ -268,7 +270,7 @@ impl Spectrum {
     fn mel(&mut self, powers: &[f32; BINS], features: &mut FrameFeatures) {
         let mut energies = [0.0_f32; MEL_BANDS];
         for (energy, (first, weights)) in energies.iter_mut().zip(&TABLES.mel) {
-            *energy = weights.iter().zip(&powers[*first..]).map(|(weight, power)| weight * power).sum();
+            *energy = dot(weights, &powers[*first..*first + weights.len()]);
         }
         self.loudest =
             energies.iter().fold((self.loudest * FORGET).max(TINY), |most, energy| most.max(*energy));
@@ -285,6 +287,18 @@ impl Spectrum {
         }
         self.mel_db = mel_db;
     }
+}
+
+/// Eight sums side by side, which the compiler keeps in vector registers.
+fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let (mut sums, whole) = ([0.0_f32; 8], left.len() / 8 * 8);
+    for (left, right) in left.chunks_exact(8).zip(right.chunks_exact(8)) {
+        for lane in 0..8 {
+            sums[lane] += left[lane] * right[lane];
+        }
+    }
+    let rest: f32 = left[whole..].iter().zip(&right[whole..]).map(|(left, right)| left * right).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 fn sum(values: &[f32; BINS]) -> f32 {
