@@ -52,6 +52,7 @@ mod engine;
 mod error;
 mod filter;
 pub mod framing;
+pub mod genre;
 mod input;
 pub mod mixer;
 mod output;

@@ -1,0 +1,357 @@
+"""MIDI to render: files of packages, songs on MMA's styles, scores of music21, and songs of our own making.
+
+Every work comes as a function `make(target, rng) -> bool` that writes a MIDI file; `rng` also moves key, tempo and touch, so
+that two renderings of a work differ as two performances do.
+"""
+
+import os
+import re
+import struct
+import subprocess
+from pathlib import Path
+
+import mido
+
+import sources
+
+STYLE_LIBRARY = Path("/usr/share/mma/lib")
+LONGEST_S = 45
+STRINGS, KEYS = [40, 40, 41, 42], [0, 0, 1, 6, 19, 19]
+ENSEMBLES = [STRINGS, [48], [0], [0], [6], [19], [52], [73, 68, 71, 70], [56, 60, 57, 58], [24], [46], [48, 49, 60, 42], [40, 0]]
+
+
+def works(unpacked, work):
+    yield from _midi_files(unpacked)
+    yield from _doom_music(unpacked)
+    yield from _styles()
+    yield from _scores(work)
+    for part, count in (("train", 50), ("test", 8)):
+        for genre, make in (("electronic", electronic_song), ("rock", rock_song)):
+            for index in range(count if genre == "electronic" else count // 2):
+                yield part, genre, "composed", f"{genre}-{index}", _song(make), 1
+
+
+# ---------------------------------------------------------------- performances
+
+def perform(source, target, rng, programs=None, loose=False):
+    """Writes `source` (a MidiFile) as it is played this time: cut to length, transposed, another tempo and touch."""
+    shift, speed, softer = rng.randint(-4, 4), rng.uniform(0.88, 1.12), rng.randint(0, 15)
+    track, elapsed, waiting = mido.MidiTrack(), 0.0, 0.0
+    for message in source:
+        elapsed += message.time
+        waiting += message.time
+        if elapsed > LONGEST_S:
+            break
+        if message.is_meta or message.type == "sysex":
+            continue
+        change = {}
+        if message.type in ("note_on", "note_off"):
+            if message.channel != 9:
+                change["note"] = min(127, max(0, message.note + shift))
+            if message.type == "note_on" and message.velocity:
+                touch = rng.randint(-22, 12) if loose else rng.randint(-4, 4)
+                change["velocity"] = min(127, max(20, message.velocity - softer + touch))
+        if message.type == "program_change" and message.channel != 9 and programs:
+            change["program"] = programs(message.program, message.channel)
+        # 480 ticks a beat at the default 120 beats a minute
+        jitter = rng.uniform(0, 0.012) if loose else 0.0
+        ticks = max(0, int((waiting / speed + jitter) * 960))
+        waiting = 0.0
+        track.append(message.copy(time=ticks, **change))
+    # a synthesiser waits for ever for a note that was cut off
+    for channel in range(16):
+        for control in (64, 123, 120):
+            track.append(mido.Message("control_change", channel=channel, control=control, value=0, time=0))
+    file = mido.MidiFile(ticks_per_beat=480)
+    file.tracks.append(track)
+    file.save(target)
+    return len(track) > 150
+
+
+def _load(path):
+    data = Path(path).read_bytes()
+    # some files of Simutrans have a key signature with a mode that mido refuses: take those events out of its way
+    data = re.sub(rb"\xff\x59\x02(..)", lambda found: b"\xff\x59\x02\x00\x00", data, flags=re.S)
+    import io
+    return mido.MidiFile(file=io.BytesIO(data), clip=True)
+
+
+def _midi_files(unpacked):
+    for part, genre, package, names in sources.MIDI_FILES:
+        for name in names:
+            for path in sorted(unpacked.glob(f"{package}/**/{name}*.mid")):
+                def make(target, rng, path=path):
+                    return perform(_load(path), target, rng)
+                yield part, genre, package, path.stem, make, 2
+
+
+def _doom_music(unpacked):
+    for part, package, archives in sources.DOOM_MUSIC:
+        seen = set()
+        for archive in archives:
+            for path in unpacked.glob(f"{package}/**/{archive}"):
+                data = path.read_bytes()
+                count, table = struct.unpack("<ii", data[4:12])
+                for index in range(count):
+                    at, size, name = struct.unpack("<ii8s", data[table + 16 * index:table + 16 * index + 16])
+                    song = data[at:at + size]
+                    if name.startswith(b"D_") and song[:4] == b"MThd" and song not in seen:
+                        seen.add(song)
+
+                        def make(target, rng, song=song):
+                            import io
+                            file = mido.MidiFile(file=io.BytesIO(song), clip=True)
+                            return is_rock(file) and perform(file, target, rng)
+                        yield part, "rock", package, f"{Path(archive).stem}-{name.rstrip(bytes(1)).decode()}", make, 1
+
+
+def is_rock(file):
+    """Drums, and one note in eight by an overdriven or distorted guitar."""
+    program, distorted, drums, notes = {}, 0, 0, 1
+    for track in file.tracks:
+        for message in track:
+            if message.type == "program_change":
+                program[message.channel] = message.program
+            elif message.type == "note_on" and message.velocity:
+                notes += 1
+                drums += message.channel == 9
+                distorted += program.get(message.channel) in (29, 30)
+    return drums > notes / 10 and distorted > (notes - drums) / 8
+
+
+# ---------------------------------------------------------------- MMA
+
+PROGRESSIONS = {
+    "jazz": [["Dm7", "G7", "CM7", "A7b9"], ["CM7", "A7", "Dm7", "G7", "Em7", "A7", "Dm7", "G7"],
+             ["F7", "Bb7", "F7", "F7", "Bb7", "Bb7", "F7", "D7b9", "Gm7", "C7", "F7", "C7"],
+             ["Cm7", "Fm7", "Dm7b5", "G7b9", "Cm7", "EbM7", "AbM7", "G7"],
+             ["FM7", "Em7b5", "A7", "Dm7", "Cm7", "F7", "Bb7", "Am7", "D7", "Gm7", "C7"],
+             ["Ebm7", "Ab7", "DbM7", "DbM7", "Dm7", "G7", "CM7", "CM7"]],
+    "rock": [["A", "D", "E", "D"], ["Em", "G", "D", "A"], ["Am", "F", "C", "G"], ["E", "G", "A", "E"], ["D", "C", "G", "D"],
+             ["Em", "C", "G", "D"], ["A", "G", "D", "A", "F", "G", "A", "A"]],
+    "electronic": [["Am", "F", "C", "G"], ["Cm", "Cm", "Ab", "Bb"], ["Fm", "Db", "Ab", "Eb"], ["Em", "Em", "D", "C"],
+                   ["Dm", "Dm", "Dm", "C"], ["Gm", "Eb", "Bb", "F"]],
+}
+SCALES = {"jazz": [0, 2, 3, 4, 5, 7, 9, 10, 11], "rock": [0, 3, 5, 7, 10], "electronic": [0, 3, 5, 7, 10]}
+SOLOISTS = {"jazz": [0, 0, 11, 26, 26, 56, 59, 65, 66, 66, 67, 71], "rock": [18, 27, 29, 29, 30, 30], "electronic": [80, 81, 81, 87, 90]}
+
+
+def _styles():
+    for part, genre, styles in sources.STYLES:
+        for style in styles:
+            text = (STYLE_LIBRARY / f"{style}.mma").read_text(errors="replace")
+            grooves = [name for name in re.findall(r"(?im)^\s*defgroove\s+(\S+)", text)
+                       if not re.search(r"(?i)(intro|end|fill)\w*$", name)][:6]
+            if grooves:
+                def make(target, rng, style=style, genre=genre, grooves=grooves):
+                    return mma_song(target, rng, style, genre, grooves)
+                yield part, genre, "mma", style, make, 2 if part == "train" else 3
+
+
+def mma_song(target, rng, style, genre, grooves):
+    groove, progression = rng.choice(grooves), list(rng.choice(PROGRESSIONS[genre]))
+    if rng.random() < 0.5:
+        rng.shuffle(progression)
+    tempo = {"jazz": rng.randint(90, 220), "rock": rng.randint(100, 170), "electronic": rng.randint(115, 145)}[genre]
+    if re.search(r"slow|mellow|ballad|nite", style):
+        tempo = rng.randint(65, 110)
+    bars = [progression[index % len(progression)] for index in range(40)]
+    lines = [f"Tempo {tempo}", f"Use {STYLE_LIBRARY / style}.mma", f"Groove {groove}", *(f"{n + 1} {c}" for n, c in enumerate(bars))]
+    song = target.with_suffix(".mma")
+    song.write_text("\n".join(lines) + "\n")
+    subprocess.run(["mma", song, "-f", target], capture_output=True, timeout=60, check=False,
+                   env={**os.environ, "HOME": str(target.parent)})
+    song.unlink()
+    if not target.exists():
+        return False
+    file = mido.MidiFile(target)
+    # a soloist or none, as in the pauses between solos
+    if rng.random() < 0.75:
+        file.tracks.append(_solo(rng, genre, file.ticks_per_beat, bars, swing=genre == "jazz"))
+
+    def programs(program, channel):
+        if genre == "rock" and channel != SOLO_CHANNEL:
+            if 24 <= program <= 31:
+                return rng.choice([27, 29, 29, 30, 30])
+            if 32 <= program <= 39:
+                return rng.choice([33, 34])
+        return program
+    return perform(file, target, rng, programs, loose=genre == "jazz")
+
+
+SOLO_CHANNEL = 10
+ROOTS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+
+def root_of(chord):
+    return ROOTS[chord[0]] + (chord[1:2] == "#") - (chord[1:2] == "b")
+
+
+def _solo(rng, genre, beat, bars, swing):
+    """A walk over the chord's scale with rests, in eighths: swung where the genre swings."""
+    track, note, pending = mido.MidiTrack(), rng.randint(62, 76), 0
+    track.append(mido.Message("program_change", channel=SOLO_CHANNEL, program=rng.choice(SOLOISTS[genre]), time=0))
+    busy = rng.uniform(0.4, 0.85)
+    for chord in bars:
+        root, minor = root_of(chord), "m" in chord.replace("M", "")
+        scale = {(root + step) % 12 for step in ([0, 2, 3, 5, 7, 9, 10] if minor else SCALES[genre])}
+        for eighth in range(8):
+            length = beat // 2
+            if swing:
+                length = beat * 2 // 3 if eighth % 2 == 0 else beat - beat * 2 // 3
+            if rng.random() < busy:
+                note += rng.choice([-4, -2, -1, -1, 1, 1, 2, 4])
+                note = min(86, max(56, note))
+                while note % 12 not in scale:
+                    note += rng.choice([-1, 1])
+                sounding = int(length * rng.uniform(0.6, 0.98))
+                velocity = rng.randint(70, 115)
+                track.append(mido.Message("note_on", channel=SOLO_CHANNEL, note=note, velocity=velocity, time=pending))
+                track.append(mido.Message("note_off", channel=SOLO_CHANNEL, note=note, time=sounding))
+                pending = length - sounding
+            else:
+                pending += length
+    return track
+
+
+# ---------------------------------------------------------------- music21
+
+def _scores(work):
+    for part, composers, limit in sources.COMPOSERS:
+        for composer in composers:
+            for index in range(limit):
+                def make(target, rng, composer=composer, index=index):
+                    return score(target, rng, composer, index, work)
+                yield part, "classical", "music21", f"{composer}-{index}", make, 1
+
+
+def score(target, rng, composer, index, work):
+    from music21 import corpus
+    paths = sorted(path for path in corpus.getCorePaths() if f"/corpus/{composer}/" in str(path))
+    # spread over all that there is of this composer
+    limit = next(limit for _, names, limit in sources.COMPOSERS if composer in names)
+    step = max(1, len(paths) // limit)
+    if index * step >= len(paths):
+        return False
+    cached = work / "scores" / f"{composer}-{index}.mid"
+    if not cached.exists():
+        cached.parent.mkdir(exist_ok=True)
+        parsed = corpus.parse(paths[index * step])
+        if not hasattr(parsed, "parts"):
+            parsed = parsed.scores[0]
+        parsed.write("midi", cached)
+    ensemble = rng.choice(ENSEMBLES)
+    file = mido.MidiFile(cached, clip=True)
+    # one channel a part, and that part's instrument, whatever the score says
+    for number, track in enumerate(file.tracks):
+        channel = (number % 15) + ((number % 15) >= 9)
+        for message in track:
+            if hasattr(message, "channel"):
+                message.channel = channel
+        program = ensemble[max(0, number - 1) % len(ensemble)]
+        track[:] = [message for message in track if message.type != "program_change"]
+        track.insert(0, mido.Message("program_change", channel=channel, program=program, time=0))
+    return perform(file, target, rng, loose=True)
+
+
+# ---------------------------------------------------------------- songs of our own making
+
+def _song(make):
+    def written(target, rng):
+        return perform(make(rng), target, rng)
+    return written
+
+
+class _Notes:
+    """Notes at absolute sixteenths, to be put in order at the end."""
+
+    def __init__(self, tempo):
+        self.events, self.tempo = [], tempo
+
+    def program(self, channel, program):
+        self.events.append((0.0, 0, mido.Message("program_change", channel=channel, program=program)))
+
+    def control(self, channel, control, value):
+        self.events.append((0.0, 0, mido.Message("control_change", channel=channel, control=control, value=value)))
+
+    def note(self, at, length, channel, note, velocity):
+        velocity = min(127, max(1, int(velocity)))
+        self.events.append((at, 2, mido.Message("note_on", channel=channel, note=note, velocity=velocity)))
+        self.events.append((at + length, 1, mido.Message("note_off", channel=channel, note=note)))
+
+    def file(self):
+        file, track, now = mido.MidiFile(ticks_per_beat=480), mido.MidiTrack(), 0
+        track.append(mido.MetaMessage("set_tempo", tempo=int(60e6 / self.tempo)))
+        for at, _, message in sorted(self.events, key=lambda event: event[:2]):
+            ticks = int(at * 120)
+            track.append(message.copy(time=ticks - now))
+            now = ticks
+        file.tracks.append(track)
+        return file
+
+
+def electronic_song(rng):
+    """Four on the floor or broken beats, synthetic bass, arpeggios and pads."""
+    broken = rng.random() < 0.25
+    notes = _Notes(rng.randint(160, 176) if broken else rng.randint(118, 145))
+    progression = rng.choice(PROGRESSIONS["electronic"])
+    bass, lead, pad = rng.choice([38, 39, 38, 87]), rng.choice([80, 81, 81, 87, 84, 90]), rng.choice([88, 89, 90, 94, 95, 50, 51])
+    for channel, program in ((0, bass), (1, lead), (2, pad)):
+        notes.program(channel, program)
+    notes.control(1, 91, 90)
+    offbeat, arpeggio = rng.random() < 0.5, [rng.choice([0, 1, 2, 3, -1]) for _ in range(16)]
+    parts = {name: rng.random() < chance for name, chance in (("lead", 0.8), ("pad", 0.7), ("hats", 0.85), ("clap", 0.75), ("bass", 0.9))}
+    kit = rng.choice([0, 25, 24])
+    notes.program(9, kit)
+    for bar in range(36):
+        at, chord = 16 * bar, progression[bar % len(progression)]
+        root = 36 + root_of(chord) % 12
+        triad = [0, 3 if "m" in chord else 4, 7, 12]
+        for kick in ([0, 10] if broken else [0, 4, 8, 12]):
+            notes.note(at + kick, 1, 9, 36, rng.randint(110, 125))
+        if parts["clap"]:
+            for clap in (4, 12):
+                notes.note(at + clap, 1, 9, 38 if broken else 39, rng.randint(90, 115))
+        if parts["hats"]:
+            for step in range(0 if broken else 2, 16, 2 if broken else 4):
+                notes.note(at + step, 1, 9, 42 if broken else 46, rng.randint(70, 100))
+        for step in range(16):
+            if parts["bass"] and (step % 4 == 2 if offbeat else step % 2 == 0 and not broken or step in (0, 3, 6, 10)):
+                notes.note(at + step, 0.9, 0, root, 100)
+            if parts["lead"] and arpeggio[step] >= 0:
+                notes.note(at + step, 0.8, 1, root + 24 + triad[arpeggio[step]], rng.randint(70, 100))
+        if parts["pad"]:
+            for interval in triad[:3]:
+                notes.note(at, 15.8, 2, root + 24 + interval, 70)
+    return notes.file()
+
+
+def rock_song(rng):
+    """Power chords, bass in eighths, a straight kit, a lead now and then."""
+    notes = _Notes(rng.randint(95, 190))
+    progression = rng.choice(PROGRESSIONS["rock"])
+    for channel, program in ((0, 30 if rng.random() < 0.6 else 29), (1, rng.choice([33, 34])), (2, rng.choice([29, 30, 18])), (3, 30)):
+        notes.program(channel, program)
+    notes.control(0, 10, 20)
+    notes.control(3, 10, 108)
+    cymbal, lead, chug = rng.choice([42, 46, 51, 49]), rng.random() < 0.6, rng.random() < 0.5
+    kicks = rng.choice([[0, 8], [0, 8, 10], [0, 6, 8], list(range(0, 16, 2)), [0, 3, 8, 11]])
+    for bar in range(36):
+        at, root = 16 * bar, 40 + (root_of(progression[bar % len(progression)]) - 4) % 12
+        for kick in kicks:
+            notes.note(at + kick, 1, 9, 36, rng.randint(100, 122))
+        for snare in (4, 12):
+            notes.note(at + snare, 1, 9, 38, rng.randint(105, 125))
+        for step in range(0, 16, 2 if cymbal != 49 else 4):
+            notes.note(at + step, 1, 9, cymbal, rng.randint(75, 105))
+        for step in range(0, 16, 2):
+            notes.note(at + step, 1.8, 1, root - 12, rng.randint(90, 110))
+            if chug or step in (0, 6, 10):
+                for guitar in (0, 3):
+                    for interval in (0, 7, 12):
+                        notes.note(at + step, 1.6 if chug else 3.6, guitar, root + interval, rng.randint(85, 115))
+        if lead and bar % 8 >= 4:
+            for step in range(0, 16, rng.choice([2, 4])):
+                if rng.random() < 0.8:
+                    notes.note(at + step, 1.9, 2, root + 24 + rng.choice(SCALES["rock"]), rng.randint(90, 115))
+    return notes.file()

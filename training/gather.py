@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Gathers the material for the genre model from freely licensed packages: fetches, renders, cuts.
+
+    gather.py WORK_DIRECTORY
+
+What comes from where, under which licence and for which part (training or test) is in `sources.py` and in README.md.
+Nothing is downloaded but packages, by apt-get and pip; what is there already is kept, so an interrupted run goes on.
+It leaves WORK/corpus/PART/CLASS/SOURCE__WORK__EXCERPT.wav: 48 kHz, mono, 16 bit.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy
+from scipy.io import wavfile
+
+import compose
+import sources
+
+RATE = 48_000
+TRAIN_EXCERPT_S, TEST_EXCERPT_S = 15, 8
+# all there is to do: inherited by the processes of the pool, as functions can't be sent to them
+JOBS = []
+
+
+def seeded(*names):
+    """A generator of its own for each work: the same material on every run, however many processes make it."""
+    return random.Random(hashlib.sha256("/".join(map(str, names)).encode()).digest())
+
+
+def run(*command, **options):
+    return subprocess.run([str(part) for part in command], capture_output=True, check=False, timeout=240, **options)
+
+
+# ---------------------------------------------------------------- packages
+
+def fetch(work):
+    packages, unpacked = work / "deb", work / "src"
+    packages.mkdir(parents=True, exist_ok=True)
+    unpacked.mkdir(exist_ok=True)
+    for package in sources.packages():
+        if not list(packages.glob(f"{package}_*.deb")):
+            print("fetching", package, flush=True)
+            run("apt-get", "download", package, cwd=packages)
+        archives = list(packages.glob(f"{package}_*.deb"))
+        if archives and not (unpacked / package).exists():
+            run("dpkg-deb", "-x", archives[0], unpacked / package)
+            for inner in [*unpacked.glob(f"{package}/**/*.pk3"), *unpacked.glob(f"{package}/**/data.zip")]:
+                with zipfile.ZipFile(inner) as archive:
+                    wanted = [name for name in archive.namelist() if name.lower().endswith((".ogg", ".wav"))]
+                    archive.extractall(unpacked / package / "unz", wanted)
+    return unpacked
+
+
+# ---------------------------------------------------------------- sound in, excerpts out
+
+def decode(path):
+    """Any recording or tracker module as mono samples at 48 kHz."""
+    extra = ["-f", "g722"] if path.suffix == ".g722" else []
+    done = run("ffmpeg", "-v", "error", *extra, "-i", path, "-t", "150", "-ac", "1", "-ar", RATE, "-threads", "1", "-f", "f32le", "-")
+    return numpy.frombuffer(done.stdout, dtype="<f4")
+
+
+def loud_enough(samples):
+    return len(samples) > 0 and numpy.sqrt(numpy.mean(samples.astype(numpy.float64) ** 2)) > 0.003
+
+
+def write_excerpts(corpus, part, genre, source, name, samples, count):
+    length = (TRAIN_EXCERPT_S if part == "train" else TEST_EXCERPT_S) * RATE
+    if len(samples) < length:
+        return 0
+    folder = corpus / part / genre
+    folder.mkdir(parents=True, exist_ok=True)
+    clean = "".join(letter if letter.isalnum() else "-" for letter in name)
+    written = 0
+    for index in range(count):
+        begin = int((len(samples) - length) * (index + 0.5) / count)
+        excerpt = samples[begin:begin + length]
+        if loud_enough(excerpt):
+            excerpt = excerpt / max(1.0, float(numpy.abs(excerpt).max()))
+            target = folder / f"{source}__{clean}__{index}.wav"
+            wavfile.write(target, RATE, (excerpt * 32_767).astype(numpy.int16))
+            written += 1
+    return written
+
+
+def done_already(corpus, part, genre, source, name):
+    clean = "".join(letter if letter.isalnum() else "-" for letter in name)
+    return any((corpus / part / genre).glob(f"{source}__{clean}__*.wav"))
+
+
+# ---------------------------------------------------------------- the kinds of material
+
+def recording(job):
+    corpus, part, genre, source, path, count = job
+    name = f"{path.parent.name}-{path.stem}"
+    if not done_already(corpus, part, genre, source, name):
+        samples, guitar = decode(path), path.with_name("guitar.ogg")
+        # Frets on Fire keeps the player's guitar apart
+        if path.stem == "song" and guitar.exists():
+            samples = 0.7 * (samples + decode(guitar)[:len(samples)])
+        write_excerpts(corpus, part, genre, source, name, samples, count)
+
+
+def render_midi(midi, target, fonts, rng):
+    """Renders with one of the fonts at random, in some room."""
+    run("fluidsynth", "-ni", "-q", "-g", f"{rng.uniform(0.3, 0.7):.2f}", "-R", rng.choice(["0", "1", "1"]), "-C", "0",
+        "-o", "synth.polyphony=96", "-o", f"synth.reverb.room-size={rng.uniform(0.1, 0.9):.2f}",
+        "-r", "32000", "-F", target, rng.choice(fonts), midi)
+
+
+def midi_work(job):
+    corpus, part, genre, source, name, make, fonts, variants = job
+    for variant in range(variants):
+        label = f"{name}-{variant}"
+        if done_already(corpus, part, genre, source, label):
+            continue
+        rng = seeded(part, genre, source, label)
+        scratch = corpus.parent / "midi" / f"{part}-{genre}-{source}-{label}".replace("/", "-").replace(" ", "-")
+        scratch.parent.mkdir(exist_ok=True)
+        midi, sound = Path(f"{scratch}.mid"), Path(f"{scratch}.wav")
+        try:
+            if not make(midi, rng):
+                continue
+            render_midi(midi, sound, fonts, rng)
+            if sound.exists():
+                write_excerpts(corpus, part, genre, source, label, decode(sound), 2)
+        except Exception as problem:  # one broken file does not end the run
+            print("left out:", source, name, problem, flush=True)
+        sound.unlink(missing_ok=True)
+
+
+def room(rng, samples):
+    """A small room: exponentially decaying noise behind the direct sound."""
+    noise = numpy.random.default_rng(rng.getrandbits(32))
+    reverb_s = rng.uniform(0.15, 0.6)
+    times = numpy.arange(int(reverb_s * RATE)) / RATE
+    response = noise.standard_normal(len(times)) * numpy.exp(-6.9 * times / reverb_s)
+    response *= rng.uniform(0.2, 0.8) / numpy.sqrt(numpy.sum(response ** 2))
+    response[0] = 1.0
+    size = 1 << (len(samples) + len(response)).bit_length()
+    wet = numpy.fft.irfft(numpy.fft.rfft(samples, size) * numpy.fft.rfft(response, size), size)
+    return wet[:len(samples)].astype(numpy.float32)
+
+
+def speech(job):
+    """Utterances of one speaker, one after the other with pauses as in talk, in several acoustics."""
+    corpus, part, source, speaker, paths, count = job
+    if done_already(corpus, part, "speech", source, f"{speaker}-0"):
+        return
+    length = (TRAIN_EXCERPT_S if part == "train" else TEST_EXCERPT_S) * RATE
+    rng = seeded(part, source, speaker)
+    noise = numpy.random.default_rng(rng.getrandbits(32))
+    rng.shuffle(paths)
+    at = 0
+    for index in range(count):
+        pieces, total = [], 0
+        while total < length and at < len(paths):
+            samples = decode(paths[at])
+            at += 1
+            voiced = numpy.flatnonzero(numpy.abs(samples) > 0.01)
+            if len(voiced) < RATE // 5:
+                continue
+            samples = samples[voiced[0]:voiced[-1]]
+            pause = numpy.zeros(int(rng.choice([0.1, 0.2, 0.3, 0.5, 0.8]) * RATE), dtype=numpy.float32)
+            pieces += [samples, pause]
+            total += len(samples) + len(pause)
+        if total < length:
+            return
+        said = numpy.concatenate(pieces)[:length]
+        if rng.random() < 0.4:
+            said = room(rng, said)
+        level_db = rng.choice([-90, -60, -50, -40, -35])
+        power = numpy.sqrt(numpy.mean(said.astype(numpy.float64) ** 2))
+        hiss = noise.standard_normal(length)
+        if rng.random() < 0.5:
+            hiss = numpy.convolve(hiss, [0.25, 0.5, 0.25], "same")
+        said = said + (hiss * power * 10 ** (level_db / 20)).astype(numpy.float32)
+        write_excerpts(corpus, part, "speech", source, f"{speaker}-{index}", said, 1)
+
+
+# ---------------------------------------------------------------- nothing of the five
+
+def others(corpus):
+    """Noise, tones and hum, each kind with its own ranges in training and test."""
+    for part, count in (("train", 160), ("test", 40)):
+        for index in range(count):
+            if done_already(corpus, part, "unknown", "synthetic", f"{index}"):
+                continue
+            rng = seeded(part, "unknown", index)
+            noise = numpy.random.default_rng(rng.getrandbits(32))
+            length = TRAIN_EXCERPT_S * RATE
+            times = numpy.arange(length) / RATE
+            white = noise.standard_normal(length)
+            spectrum, frequency = numpy.fft.rfft(white), numpy.fft.rfftfreq(length, 1 / RATE)
+            kind = index % 8
+            if kind == 0:
+                samples, label = white, "white"
+            elif kind == 1:
+                slope = rng.choice([0.5, 1.0]) if part == "train" else 0.75
+                samples, label = numpy.fft.irfft(spectrum / numpy.maximum(frequency, 20) ** slope), "coloured"
+            elif kind == 2:
+                centre = rng.uniform(200, 6_000)
+                band = numpy.exp(-((frequency - centre) / (centre * rng.uniform(0.2, 0.8))) ** 2)
+                samples, label = numpy.fft.irfft(spectrum * band), "band"
+            elif kind == 3:
+                tone = rng.uniform(80, 3_500)
+                samples, label = numpy.sin(2 * numpy.pi * tone * times), "tone"
+            elif kind == 4:
+                hum = rng.choice([50, 60, 100, 120, 180]) if part == "train" else rng.choice([55, 70, 150])
+                samples = sum(numpy.sin(2 * numpy.pi * hum * k * times + k) / k ** rng.uniform(0, 2) for k in range(1, 20))
+                samples, label = samples + white * rng.uniform(0, 0.2), "hum"
+            elif kind == 5:
+                low, high, period = rng.uniform(100, 400), rng.uniform(1_000, 6_000), rng.uniform(2, 12)
+                sweep = low * (high / low) ** (times % period / period)
+                samples, label = numpy.sin(2 * numpy.pi * numpy.cumsum(sweep) / RATE), "sweep"
+            elif kind == 6:
+                tones = [rng.uniform(150, 3_000) for _ in range(rng.randint(2, 5))]
+                samples, label = sum(numpy.sin(2 * numpy.pi * tone * times) for tone in tones), "tones"
+            else:
+                swell = numpy.convolve(noise.uniform(0, 1, length // 4_800 + 2), numpy.ones(8) / 8, "same")
+                swell = numpy.interp(times, numpy.arange(len(swell)) * 0.1, swell)
+                samples = numpy.fft.irfft(spectrum / numpy.maximum(frequency, 100) ** rng.uniform(0.3, 1.2)) * swell
+                label = "wind"
+            samples = samples[:length] / numpy.abs(samples).max() * rng.uniform(0.05, 0.8)
+            write_excerpts(corpus, part, "unknown", "synthetic", f"{index}-{label}", samples.astype(numpy.float32), 1)
+
+
+def main():
+    work = Path(sys.argv[1]).resolve()
+    unpacked, corpus = fetch(work), work / "corpus"
+    corpus.mkdir(exist_ok=True)
+    fonts = {part: [str(path) for pattern in patterns for path in unpacked.glob(pattern)] + extra
+             for part, (patterns, extra) in sources.FONTS.items()}
+    jobs = JOBS
+    for part, genre, source, patterns, count in sources.RECORDINGS:
+        for pattern in patterns:
+            found = sorted(unpacked.glob(f"{source}/**/{pattern}"))
+            if not found:
+                print("nothing for", source, pattern)
+            jobs += [(recording, (corpus, part, genre, source, path, count)) for path in found]
+    for part, source, speaker, pattern, count in sources.SPEECH:
+        paths = sorted(path for path in unpacked.glob(f"{source}/{pattern}") if path.is_file())
+        jobs.append((speech, (corpus, part, source, speaker, paths, count)))
+    for part, genre, source, name, make, variants in compose.works(unpacked, work):
+        jobs.append((midi_work, (corpus, part, genre, source, name, make, fonts[part], variants)))
+    random.Random(1).shuffle(jobs)
+    with multiprocessing.get_context("fork").Pool(int(os.environ.get("JOBS", "2"))) as pool:
+        for count, _ in enumerate(pool.imap_unordered(perform, range(len(JOBS)))):
+            if count % 50 == 0:
+                print(f"{count} of {len(jobs)}", flush=True)
+    others(corpus)
+    shutil.rmtree(work / "midi", ignore_errors=True)
+    for folder in sorted(corpus.glob("*/*")):
+        print(folder.relative_to(corpus), len(list(folder.glob("*.wav"))))
+
+
+def perform(index):
+    kind, arguments = JOBS[index]
+    try:
+        kind(arguments)
+    except Exception as problem:
+        print("failed:", kind.__name__, arguments[1:5], problem, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+//! From the training part to a model's file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use sandbox::genre::{
+    feature_names, Genre, GenreDetector, Model, CLASSES, FEATURES, FEATURE_VERSION, WINDOW_HOPS,
+};
+
+use crate::conditions::CONDITIONS;
+use crate::corpus::{self, Excerpt};
+use crate::network::{softmax, Example, Network, Random};
+use crate::{evaluate, in_parallel, Outcome};
+
+const HIDDEN: usize = 32;
+const EPOCHS: usize = 30;
+const FOLDS: u64 = 4;
+/// The confidence below which `unknown` is said: see README.md.
+const THRESHOLD: f32 = 0.5;
+const BLOCK_S: f32 = 1.5;
+const DECAY: f32 = 0.01;
+const NOISE: f32 = 0.15;
+
+/// A vector, its class and its work.
+struct Observation {
+    example: Example,
+    work: usize,
+}
+
+/// Extracts, trains, writes the model, evaluates it.
+pub(crate) fn run(corpus: &Path, target: &Path) -> Outcome<()> {
+    let excerpts = corpus::list(corpus, "train")?;
+    let mut observations = extract(&excerpts)?;
+    let (mean, scale) = standardise(&mut observations);
+    weigh(&mut observations);
+    let works = observations.iter().map(|one| one.work).collect::<BTreeSet<_>>().len();
+    println!("{} excerpts of {works} works give {} vectors", excerpts.len(), observations.len());
+
+    // What a network says of works that it did not see sets the temperature.
+    let folds: Vec<u64> = (0..FOLDS).collect();
+    let unseen = in_parallel(&folds, |&fold| {
+        let inside: Vec<&Example> =
+            observations.iter().filter(|one| fold_of(one.work) != fold).map(|one| &one.example).collect();
+        let network = trained(&inside, 7 + fold);
+        let outside = observations.iter().filter(|one| fold_of(one.work) == fold).map(|one| &one.example);
+        outside
+            .map(|example| (network.scores(&example.features), example.class, example.weight))
+            .collect::<Vec<_>>()
+    });
+    let unseen = unseen.concat();
+    let temperature = calibrate(&unseen);
+    let right: f32 =
+        unseen.iter().filter(|(scores, class, _)| argmax(scores) == *class).map(|one| one.2).sum();
+    let all: f32 = unseen.iter().map(|one| one.2).sum();
+    println!(
+        "cross-validation by works: {:.1} % of single windows, temperature {temperature:.2}",
+        100.0 * right / all
+    );
+
+    let examples: Vec<&Example> = observations.iter().map(|one| &one.example).collect();
+    let text = write(&trained(&examples, 1), &mean, &scale, temperature);
+    std::fs::write(target, &text)?;
+    println!("{}: {} bytes", target.display(), text.len());
+    evaluate::run(corpus, Arc::new(Model::parse(&text)?))
+}
+
+fn trained(examples: &[&Example], seed: u64) -> Network {
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut network = Network::new(HIDDEN, &mut random);
+    for epoch in 0..EPOCHS {
+        // down along half a cosine: Loshchilov and Hutter 2017
+        let rate = 0.002 * (0.5 + 0.5 * (epoch as f32 / EPOCHS as f32 * std::f32::consts::PI).cos());
+        network.epoch(examples, rate, DECAY, NOISE, &mut random);
+    }
+    network
+}
+
+/// Hears every excerpt as it is and in one more condition, another one each, and keeps the vectors of windows that are
+/// full or nearly so.
+fn extract(excerpts: &[Excerpt]) -> Outcome<Vec<Observation>> {
+    let mut works = BTreeMap::new();
+    let numbered: Vec<(usize, usize, &Excerpt)> = excerpts
+        .iter()
+        .enumerate()
+        .map(|(index, excerpt)| {
+            let next = works.len();
+            (index, *works.entry((excerpt.genre.index(), &excerpt.work)).or_insert(next), excerpt)
+        })
+        .collect();
+    let found = in_parallel(&numbered, |(index, work, excerpt)| {
+        hear(*index, *work, excerpt).map_err(|error| error.to_string())
+    });
+    let observations: Result<Vec<_>, String> = found.into_iter().collect();
+    Ok(observations?.into_iter().flatten().collect())
+}
+
+fn hear(index: usize, work: usize, excerpt: &Excerpt) -> Outcome<Vec<Observation>> {
+    let samples = excerpt.samples()?;
+    let mut observations = Vec::new();
+    for condition in [0, 1 + index % (CONDITIONS.len() - 1)].map(|at| CONDITIONS[at]) {
+        let heard = condition.apply(&samples)?;
+        let mut detector = GenreDetector::new(condition.stream());
+        for block in heard.chunks((condition.stream().sample_rate_hz as f32 * BLOCK_S) as usize) {
+            detector.process(block);
+            let features = detector.features();
+            if features.hops >= WINDOW_HOPS * 3 / 4 {
+                let example =
+                    Example { features: features.vector, class: excerpt.genre.index(), weight: 1.0 };
+                observations.push(Observation { example, work });
+            }
+        }
+    }
+    Ok(observations)
+}
+
+/// Mean and one over the standard deviation of each feature; the features are brought to 0 and 1 by them.
+fn standardise(observations: &mut [Observation]) -> ([f32; FEATURES], [f32; FEATURES]) {
+    let (mut mean, mut scale) = ([0.0_f32; FEATURES], [0.0_f32; FEATURES]);
+    let count = observations.len() as f64;
+    for at in 0..FEATURES {
+        let values = || observations.iter().map(|one| f64::from(one.example.features[at]));
+        let centre = values().sum::<f64>() / count;
+        let variance = values().map(|value| (value - centre).powi(2)).sum::<f64>() / count;
+        mean[at] = centre as f32;
+        scale[at] = (1.0 / variance.sqrt().max(1e-3)) as f32;
+    }
+    for one in observations.iter_mut() {
+        for (at, feature) in one.example.features.iter_mut().enumerate() {
+            // as Model::probabilities does
+            *feature = ((*feature - mean[at]) * scale[at]).clamp(-5.0, 5.0);
+        }
+    }
+    (mean, scale)
+}
+
+/// Classes count alike, and within a class a work with many excerpts counts as the root of their number.
+fn weigh(observations: &mut [Observation]) {
+    let mut per_work = BTreeMap::<usize, f32>::new();
+    for one in observations.iter() {
+        *per_work.entry(one.work).or_default() += 1.0;
+    }
+    let mut per_class = [0.0_f32; CLASSES];
+    for one in observations.iter_mut() {
+        one.example.weight = 1.0 / per_work[&one.work].sqrt();
+        per_class[one.example.class] += one.example.weight;
+    }
+    let count = observations.len() as f32;
+    for one in observations.iter_mut() {
+        one.example.weight *= count / CLASSES as f32 / per_class[one.example.class];
+    }
+}
+
+fn fold_of(work: usize) -> u64 {
+    ((work as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % FOLDS
+}
+
+/// The temperature with the smallest cross-entropy.
+fn calibrate(unseen: &[([f32; CLASSES], usize, f32)]) -> f32 {
+    let loss = |temperature: f32| -> f64 {
+        unseen
+            .iter()
+            .map(|(scores, class, weight)| {
+                -f64::from(*weight) * f64::from(softmax(scores, temperature)[*class].max(1e-9)).ln()
+            })
+            .sum()
+    };
+    (4..60).map(|step| step as f32 * 0.05).min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(1.0)
+}
+
+fn argmax(scores: &[f32; CLASSES]) -> usize {
+    (0..CLASSES).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0)
+}
+
+fn write(network: &Network, mean: &[f32], scale: &[f32], temperature: f32) -> String {
+    let numbers = |values: &[f32]| -> String {
+        values.iter().map(|value| format!("{value:.4}")).collect::<Vec<_>>().join(" ")
+    };
+    let classes = Genre::ALL.map(Genre::name).join(" ");
+    let mut text = format!("sandpool-genre-features {FEATURE_VERSION}\nclasses {classes}\n");
+    let mut line = |name: &str, values: String| {
+        // a String never refuses
+        let _ = writeln!(text, "{name} {values}");
+    };
+    line("features", feature_names().join(" "));
+    line("hidden", network.hidden.to_string());
+    line("temperature-threshold", numbers(&[temperature, THRESHOLD]));
+    line("mean", numbers(mean));
+    line("scale", numbers(scale));
+    line("input-bias", numbers(network.input_bias()));
+    line("output-bias", numbers(network.output_bias()));
+    network.input().chunks_exact(network.hidden).for_each(|row| line("input", numbers(row)));
+    network.output().chunks_exact(network.hidden).for_each(|row| line("output", numbers(row)));
+    text
+}
