@@ -199,6 +199,9 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
 
     let response = if state.refused {
         Some(overloaded("there are too many connections"))
+    } else if wants_upgrade(&request) && front.closing.load(Ordering::Acquire) {
+        // A WebSocket that began now would not hear of the shutdown, which may have been said to this connection already.
+        Some(overloaded("the server shuts down"))
     } else if wants_upgrade(&request) {
         match accept_upgrade(&request).and_then(|accept| Ok((accept, front.app.upgrade(&request)?))) {
             Ok((accept, endpoint)) => {

@@ -186,6 +186,27 @@ fn a_head_that_is_completed_during_a_shutdown_is_answered() {
 }
 
 #[test]
+fn an_upgrade_that_is_completed_during_a_shutdown_is_refused() {
+    let server = Server::start(quick().close_timeout(PATIENCE));
+    let (mut idle, mut late) = (server.connect(), server.connect());
+    late.send("GET /echo HTTP/1.1\r\nHo");
+    server.wait_until("the parking", |status| status.connections == 2 && status.driven == 0);
+    let front = server.front.clone();
+    let stopping = std::thread::spawn(move || front.shutdown(Instant::now() + PATIENCE));
+    assert!(idle.is_closed());
+    drop(idle);
+    late.send(
+        "st: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    let answer = late.answer();
+    assert_eq!((answer.status, &*answer.headers["connection"]), (503, "close"));
+    assert!(late.is_closed());
+    drop(late);
+    assert!(stopping.join().unwrap(), "it was not cut off");
+}
+
+#[test]
 fn a_half_sent_body_does_not_outlive_a_shutdowns_deadline() {
     let server = Server::start(quick().head_timeout(Duration::from_secs(3_600)));
     for framing in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
