@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
-use super::pace::WritePace;
+use super::pace::{Demand, WritePace};
 use super::poller::millis;
 use super::{http, socket};
 use crate::net::app::App;
@@ -195,6 +195,8 @@ impl<A: App> Driver<'_, A> {
     pub(crate) fn write_all(&mut self, head: &[u8], tail: &[u8]) -> bool {
         let (mut done, total) = (0, head.len() + tail.len());
         let mut pace = WritePace::default();
+        // All of it is held until the last byte has gone.
+        let demand = Demand::to_read(&self.link.poller.front.options, total);
         let mut tried_late = false;
         loop {
             let head_left = &head[done.min(head.len())..];
@@ -205,7 +207,7 @@ impl<A: App> Driver<'_, A> {
             let Ok(written) = self.write(head_piece, tail_piece) else { return false };
             done += written;
             self.count_work(written);
-            pace.note(written, written < piece, self.now());
+            pace.note(written, written < piece, self.now(), demand);
             if done == total {
                 return true;
             }
@@ -213,7 +215,7 @@ impl<A: App> Driver<'_, A> {
                 self.share_worker();
                 continue;
             }
-            let due = pace.due(&self.link.poller.front.options);
+            let due = pace.due();
             if self.readiness.is_broken() || tried_late && self.now() >= due {
                 return false;
             }

@@ -216,7 +216,7 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
             Err(response) => Some(response),
         }
     } else {
-        answer(driver, request, limits)
+        answer(driver, request, limits, &room)
     };
     let Some(response) = response else { return Next::Leave(Leave::Drop) };
     let keep_alive = asked_to_stay && !front.closing.load(Ordering::Acquire);
@@ -231,11 +231,19 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
 }
 
 /// What the request's coroutine answers, or what is answered in its stead; `None` when the client has left.
-fn answer<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLimits) -> Option<Response> {
+fn answer<A: App>(
+    driver: &mut Driver<'_, A>,
+    request: Request,
+    limits: RouteLimits,
+    room: &BodyRoom<'_, A>,
+) -> Option<Response> {
     let counters = &driver.link.poller.front.clone().counters;
     let name = limits.name;
     match call(driver, request, limits) {
-        Outcome::Answered(response) => Some(response),
+        Outcome::Answered(response) if room.hold_answer(response.body().len()) => Some(response),
+        Outcome::Answered(_) => {
+            Some(overloaded("there are too many bytes of requests and answers in flight"))
+        }
         Outcome::Failed(ended) => {
             counters.failed_requests.fetch_add(1, Ordering::Relaxed);
             tracing::error!(route = name, "a request failed: {ended}");

@@ -48,7 +48,7 @@ pub(crate) struct Link<A: App> {
     pub(crate) deadline: AtomicU64,
     /// The id of the coroutine that drives it and has not left it in order; 0 when there is none.
     pub(crate) driver: AtomicU64,
-    /// What comes in: the request's body, or the WebSocket message.
+    /// The request's body and then its answer, or the WebSocket message that comes in.
     pub(crate) received: Charge,
     /// What waits to be written to a WebSocket.
     pub(crate) unsent: Charge,
