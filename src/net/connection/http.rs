@@ -258,6 +258,7 @@ fn answer<A: App>(
             Some(Response::text(504, "the request took too long\n"))
         }
         Outcome::Refused => Some(overloaded("there are too many requests in flight")),
+        Outcome::CutOff => Some(overloaded("the server shuts down")),
         Outcome::Abandoned => None,
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct FrontShared<A> {
     pub(crate) counters: Counters,
     /// The listener shuts down: no connection is kept alive any more.
     pub(crate) closing: AtomicBool,
+    /// Nor is a request waited for any longer.
+    pub(crate) cutting_off: AtomicBool,
 }
 
 /// One worker's connections.

@@ -153,6 +153,7 @@ fn a_shutdown_ends_at_its_deadline_whatever_is_in_flight() {
     busy.send("GET /sleep?ms=3600000 HTTP/1.1\r\nHost: a\r\n\r\n");
     server.wait_until("the request", |status| status.requests == 1);
     assert!(!server.front.shutdown(Instant::now() + Duration::from_millis(100)));
+    assert_eq!(busy.answer().status, 503, "it is told why");
     assert!(busy.is_closed());
     assert_eq!(server.front.connections(), 0);
 }
