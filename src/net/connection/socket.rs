@@ -171,10 +171,13 @@ impl<A: App> Session<'_, '_, A> {
             }
             rounds += 1;
         }
-        if let Some(step) = self.keep_time(now) {
-            return step;
+        let was_late = self.client_is_late(now);
+        if was_late {
+            // Not before it has been looked at what came meanwhile: perhaps it was this worker that was late.
+            self.driver.readiness.note(Flags::READ);
         }
-        match self.read_messages() {
+        let step = match self.read_messages() {
+            Ok(Step::Leave(leave)) => return Step::Leave(leave),
             // There may be more in the queue, and the flag that says so has been taken.
             Ok(Step::Idle) if rounds == QUEUE_ROUNDS => Step::Again,
             Ok(step) => step,
@@ -192,7 +195,10 @@ impl<A: App> Session<'_, '_, A> {
                 }
                 Step::Again
             }
-        }
+        };
+        // What is still to be read may be the sign of life that was missed: the next turn begins with it.
+        let may_be_silent = was_late || matches!(step, Step::Idle);
+        self.keep_time(self.driver.now(), may_be_silent).unwrap_or(step)
     }
 
     fn close(&mut self, now: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
@@ -253,8 +259,17 @@ impl<A: App> Session<'_, '_, A> {
         self.state.pace.due() <= now
     }
 
-    /// Sees to everything that depends on the time.
-    fn keep_time(&mut self, now: u64) -> Option<Step> {
+    /// Whether something depends on that nothing has come from the client until `now`.
+    fn client_is_late(&self, now: u64) -> bool {
+        let options = &self.driver.link.poller.front.options;
+        let silent = now.saturating_sub(self.state.heard);
+        silent >= millis(options.ping_after.min(options.socket_idle))
+            || self.state.receiving.due() <= now
+            || self.endpoint_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Sees to everything that depends on the time; only if `may_be_silent` to what depends on that nothing has come.
+    fn keep_time(&mut self, now: u64, may_be_silent: bool) -> Option<Step> {
         let options = &self.driver.link.poller.front.options;
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
         if self.write_is_due(now) {
@@ -276,6 +291,9 @@ impl<A: App> Session<'_, '_, A> {
             if closing.agreed && all_written || closing.due <= now {
                 return Some(Step::Leave(if all_written { Leave::Close } else { Leave::Drop }));
             }
+            return None;
+        }
+        if !may_be_silent {
             return None;
         }
         let silent = now.saturating_sub(self.state.heard);

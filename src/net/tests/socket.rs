@@ -371,6 +371,19 @@ fn a_message_that_trickles_in_closes_with_1008_and_one_that_keeps_the_rate_does_
 }
 
 #[test]
+fn what_came_while_the_worker_was_busy_is_handled_before_a_deadline_that_it_moves() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/patient");
+    // The second one comes in time, but the first one keeps the worker beyond the deadline.
+    socket.write(Client::text("stall")).unwrap();
+    socket.write(Client::text("in time")).unwrap();
+    socket.flush().unwrap();
+    assert_eq!(socket.read().unwrap(), Client::text("stall"));
+    assert_eq!(socket.read().unwrap(), Client::text("in time"));
+    assert_eq!(socket.read().unwrap(), Client::text("time is up"));
+}
+
+#[test]
 fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_cut_off() {
     let options = NetOptions::default()
         .linger(Duration::ZERO)
