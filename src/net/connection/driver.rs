@@ -1,15 +1,14 @@
 //! The coroutine that drives a connection: from its first byte, or from when it was resumed, until it parks or ends.
 
 use std::io;
-use std::net::Shutdown;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::goodbye::Goodbye;
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
 use super::pace::{Demand, WritePace};
-use super::poller::millis;
 use super::{http, socket};
 use crate::net::app::App;
 use crate::net::poller::Flags;
@@ -28,9 +27,6 @@ pub(crate) enum Leave {
     /// The client is gone, or is cut off.
     Drop,
 }
-
-/// The most that a client may still send after it was told that the connection closes, before it is cut off.
-const MAX_DISCARDED: usize = 8 << 20;
 
 /// What a connection may do in one turn, before the others of its worker have theirs: so many bytes read or written, or
 /// what is as much work. A client that always has more to send would keep the worker for itself otherwise.
@@ -61,6 +57,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
         let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
             Protocol::Http(state) => http::run(&mut driver, state),
             Protocol::Socket(state) => socket::run(&mut driver, state),
+            Protocol::Goodbye(goodbye) => goodbye.run(&mut driver),
         }));
         match leave {
             Ok(Leave::Upgraded) => {
@@ -85,19 +82,22 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
                 body = back;
                 link.begin_driving(id);
             }
-            Ok(Leave::Close) => {
-                driver.say_goodbye();
-                break;
-            }
+            Ok(Leave::Close) => match Goodbye::begin(&driver) {
+                Some(goodbye) => body.protocol = Protocol::Goodbye(goodbye),
+                None => break,
+            },
             Ok(Leave::Drop) => break,
             Err(_) => {
                 // An endpoint, or the application's routing, panicked in this very coroutine.
                 match &mut body.protocol {
                     Protocol::Socket(state) => state.fail(&mut driver),
                     Protocol::Http(_) => http::fail(&mut driver),
+                    Protocol::Goodbye(_) => break,
                 }
-                driver.say_goodbye();
-                break;
+                match Goodbye::begin(&driver) {
+                    Some(goodbye) => body.protocol = Protocol::Goodbye(goodbye),
+                    None => break,
+                }
             }
         }
     }
@@ -236,40 +236,5 @@ impl<A: App> Driver<'_, A> {
         let flags = self.link.state.take(Flags::ALL.without(kept));
         self.readiness.note(flags);
         flags
-    }
-
-    /// Closes so that the client can read what was written last: a socket that is closed with unread bytes in it resets
-    /// the connection, and the client may lose the answer (RFC 9112, section 9.6).
-    pub(crate) fn say_goodbye(&mut self) {
-        if self.link.socket.with(|socket| socket.shutdown(Shutdown::Write)).is_err() {
-            return;
-        }
-        let deadline = self.now() + millis(self.link.poller.front.options.close_timeout);
-        let mut buffer = self.link.poller.buffers.take();
-        let mut discarded = 0;
-        loop {
-            buffer.clear();
-            match self.read(&mut buffer) {
-                Ok(ReadOutcome::Bytes(length)) => {
-                    discarded += length;
-                    if discarded > MAX_DISCARDED || self.now() >= deadline {
-                        break;
-                    }
-                    self.share_worker();
-                }
-                Ok(ReadOutcome::Nothing) => {
-                    if self.now() >= deadline {
-                        break;
-                    }
-                    let interest = Flags::READ | Flags::READ_CLOSED | Flags::BROKEN;
-                    self.wait(interest, deadline);
-                    if self.take_flags().intersects(Flags::BROKEN) && !self.readiness.may_read() {
-                        break;
-                    }
-                }
-                Ok(ReadOutcome::End) | Err(_) => break,
-            }
-        }
-        self.link.poller.buffers.give(buffer);
     }
 }

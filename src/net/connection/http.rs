@@ -165,7 +165,8 @@ fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, ac
         state.idle_due = now + millis(front.options.keep_alive);
     }
     if now >= state.idle_due {
-        return Some(Leave::Close);
+        // There is no answer that it could lose: the last one is as old as it has been silent.
+        return Some(Leave::Drop);
     }
     let lingers_until = active + millis(front.options.linger);
     if now < lingers_until {

@@ -9,6 +9,7 @@ use crossbeam::atomic::AtomicCell;
 use parking_lot::Mutex;
 
 use super::charge::Charge;
+use super::goodbye::Goodbye;
 use super::http::HttpState;
 use super::io::{Readiness, Socket};
 use super::poller::Poller;
@@ -66,6 +67,8 @@ pub(crate) struct Body<A: App> {
 pub(crate) enum Protocol<A: App> {
     Http(HttpState<A::Socket>),
     Socket(SocketState<A::Socket>),
+    /// Nothing any more.
+    Goodbye(Goodbye),
 }
 
 impl<A: App> Link<A> {

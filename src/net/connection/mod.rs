@@ -12,6 +12,7 @@ mod body;
 mod call;
 mod charge;
 mod driver;
+mod goodbye;
 mod http;
 mod io;
 mod link;

@@ -159,6 +159,21 @@ fn a_shutdown_ends_at_its_deadline_whatever_is_in_flight() {
 }
 
 #[test]
+fn a_client_that_does_not_close_holds_no_coroutine_after_the_last_answer() {
+    let server = Server::start(NetOptions::default().close_timeout(PATIENCE));
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    server.wait_until("the parking", |status| status.driven == 0);
+    assert_eq!(server.front.status().connections, 1, "it is waited for all the same");
+    // Nor is it reset by what it still sends.
+    client.send(vec![b'x'; 100_000]);
+    assert!(client.is_closed());
+    drop(client);
+    server.wait_until("the end", |status| status.connections == 0);
+}
+
+#[test]
 fn a_half_sent_head_holds_a_shutdown_no_longer_than_the_goodbye() {
     let server = Server::start(quick().head_timeout(Duration::from_secs(3_600)));
     let mut half = server.connect();
