@@ -9,10 +9,11 @@ use super::goodbye::Goodbye;
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
 use super::pace::{Demand, WritePace};
+use super::turns::Place;
 use super::{http, socket};
 use crate::net::app::App;
 use crate::net::poller::Flags;
-use crate::runtime::time::{self, Waiter};
+use crate::runtime::time::Waiter;
 use crate::runtime::{on_end, CoroutineId};
 
 /// How a driver leaves its connection.
@@ -44,6 +45,8 @@ pub(crate) struct Driver<'a, A: App> {
     /// What has been done in this turn, in bytes. A wait begins no new one: the worker does not look at its sockets as
     /// long as what is waited for is a coroutine that runs at once.
     worked: usize,
+    /// Where it waits for its next turn; `None` until it first does.
+    place: Option<Arc<Place>>,
 }
 
 /// Drives `link`, whose body lies in it, until it parks or ends.
@@ -52,7 +55,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
     let id = CoroutineId::current().get();
     link.begin_driving(id);
     watch_for_overflow(&link, id);
-    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None, worked: 0 };
+    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None, worked: 0, place: None };
     loop {
         let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
             Protocol::Http(state) => http::run(&mut driver, state),
@@ -181,7 +184,7 @@ impl<A: App> Driver<'_, A> {
     /// Lets the others of this worker have their turn, and begins a new one.
     pub(crate) fn end_turn(&mut self) {
         self.worked = 0;
-        time::yield_now();
+        self.link.poller.turns.wait(self.place.get_or_insert_with(Place::new));
     }
 
     /// Lets the others of this worker have their turn if this connection's is over.

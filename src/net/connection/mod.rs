@@ -20,6 +20,7 @@ mod output;
 mod pace;
 mod poller;
 mod socket;
+mod turns;
 
 pub(crate) use driver::drive;
 pub(crate) use poller::{FrontShared, Poller};

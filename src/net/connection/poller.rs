@@ -14,6 +14,7 @@ use slab::Slab;
 use super::http::HttpState;
 use super::io::Readiness;
 use super::link::{Body, Link, Protocol, NEVER};
+use super::turns::Turns;
 use crate::net::app::App;
 use crate::net::buffers::Buffers;
 use crate::net::front::Counters;
@@ -38,6 +39,8 @@ pub(crate) struct FrontShared<A> {
 pub(crate) struct Poller<A: App> {
     pub(crate) front: Arc<FrontShared<A>>,
     pub(crate) buffers: Buffers,
+    /// Where its drivers wait that have done enough for now.
+    pub(crate) turns: Arc<Turns>,
     home: WorkerId,
     set: EpollSet,
     links: Mutex<Links<A>>,
@@ -71,6 +74,7 @@ impl<A: App> Poller<A> {
         let poller = Arc::new(Poller {
             front,
             buffers: Buffers::new(),
+            turns: Arc::default(),
             home,
             set,
             links: Mutex::new(Links { slab: Slab::new(), generation: 0 }),
