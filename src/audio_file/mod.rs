@@ -17,7 +17,7 @@ mod recording;
 mod wav_reader;
 mod wav_writer;
 
-pub use format::{SampleFormat, WavFormat, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ};
+pub use format::{SampleFormat, WavFormat, SAMPLE_RATES_HZ};
 pub use ogg_opus::{OggOpusError, OggOpusHead, OggOpusWriter, GRANULE_RATE_HZ};
 pub use rate::{opus_rate_for, RateConverter, OPUS_RATES_HZ};
 pub use recording::Recording;

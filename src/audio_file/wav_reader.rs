@@ -8,7 +8,7 @@
 //! Sources: *Multimedia Programming Interface and Data Specifications 1.0* (IBM and Microsoft, 1991) for
 //! RIFF and `fmt `; Microsoft's `WAVEFORMATEXTENSIBLE` for format tag 0xFFFE.
 
-use super::format::{SampleFormat, WavFormat, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ};
+use super::format::{SampleFormat, WavFormat, SAMPLE_RATES_HZ};
 
 const TAG_PCM: u16 = 0x0001;
 const TAG_IEEE_FLOAT: u16 = 0x0003;
@@ -19,6 +19,9 @@ const SUBFORMAT_SUFFIX: [u8; 14] =
 /// A data length from here on that the file does not hold means "unknown": programs that can't seek back
 /// write the largest length they can (SoX 0x7FFFF000, FFmpeg 0xFFFFFFFF).
 const UNKNOWN_LENGTH: u32 = 0x7FFF_F000;
+
+/// More chunks than that before the samples are no recording: it must not take long to find out what one is.
+const MAX_CHUNKS: usize = 1_000;
 
 /// Why bytes are not a WAV recording that can be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,9 @@ pub enum WavError {
         /// `fmt ` or `data`.
         chunk: &'static str,
     },
+    /// The samples come after more chunks than are looked at.
+    #[error("the WAV file's samples don't begin within its first {MAX_CHUNKS} chunks")]
+    TooManyChunks,
     /// The `fmt ` chunk contradicts itself or is too short.
     #[error("the WAV file's `fmt ` chunk is malformed: {0}")]
     MalformedFormat(String),
@@ -52,10 +58,8 @@ pub enum WavError {
         /// Whether the samples are floats.
         float: bool,
     },
-    /// A sample rate out of range.
-    #[error(
-        "sample rate {got} Hz is not supported; accepted are {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz"
-    )]
+    /// A sample rate that is not among [`SAMPLE_RATES_HZ`].
+    #[error("sample rate {got} Hz is not supported; accepted are {} Hz", accepted_rates())]
     UnsupportedSampleRate {
         /// The rate of the file, in Hz.
         got: u32,
@@ -83,6 +87,11 @@ pub enum WavError {
     /// The bytes could not be read at all.
     #[error("reading the WAV file failed")]
     Io(#[from] std::io::Error),
+}
+
+fn accepted_rates() -> String {
+    let [all @ .., last] = SAMPLE_RATES_HZ.map(|rate| rate.to_string());
+    format!("{} and {last}", all.join(", "))
 }
 
 /// What is known by name among the encodings that are not read, so that a message can say it.
@@ -117,7 +126,7 @@ impl<'a> WavReader<'a> {
         let riff_length = check_riff_header(bytes)?;
         let mut chunks = &bytes[12..];
         let mut format = None;
-        loop {
+        for _ in 0..MAX_CHUNKS {
             let Some((id, length, rest)) = split_chunk_header(chunks) else {
                 return Err(WavError::MissingChunk { chunk: if format.is_none() { "fmt " } else { "data" } });
             };
@@ -143,6 +152,7 @@ impl<'a> WavReader<'a> {
             let padded = length as usize + (length as usize & 1);
             chunks = rest.get(padded..).unwrap_or_default();
         }
+        Err(WavError::TooManyChunks)
     }
 
     /// The format of the file.
@@ -246,7 +256,7 @@ fn parse_format(body: &[u8]) -> Result<WavFormat, WavError> {
     if !matches!(channels, 1 | 2) {
         return Err(WavError::UnsupportedChannels { got: channels });
     }
-    if !(MIN_SAMPLE_RATE_HZ..=MAX_SAMPLE_RATE_HZ).contains(&sample_rate) {
+    if !SAMPLE_RATES_HZ.contains(&sample_rate) {
         return Err(WavError::UnsupportedSampleRate { got: sample_rate });
     }
     if block_align % channels != 0 || bits == 0 || u32::from(bits) > u32::from(block_align / channels) * 8 {
@@ -311,6 +321,29 @@ mod tests {
         let mut out = vec![0.0; reader.frames() * usize::from(reader.format().channels)];
         assert_eq!(reader.read(0, &mut out), reader.frames());
         out
+    }
+
+    #[test]
+    fn chunks_without_end_are_not_walked_to_the_end() {
+        let empty_chunks = |number: usize| {
+            let before = b"junk\0\0\0\0".repeat(number);
+            wav(&fmt(1, 1, 8_000, 2, 16), &before, 2, &[0, 0])
+        };
+        assert_eq!(WavReader::new(&empty_chunks(900)).unwrap().frames(), 1);
+        assert!(matches!(WavReader::new(&empty_chunks(1_100)), Err(WavError::TooManyChunks)));
+    }
+
+    #[test]
+    fn a_rate_that_is_costly_to_convert_is_refused_with_those_that_are_accepted() {
+        for rate in [44_099, 47_999, 45_613, 8_001] {
+            let error = WavReader::new(&wav(&fmt(1, 1, rate, 2, 16), &[], 2, &[0, 0])).unwrap_err();
+            assert!(matches!(error, WavError::UnsupportedSampleRate { got } if got == rate), "{error}");
+            assert!(error.to_string().contains("11025, 12000"), "{error}");
+        }
+        for rate in SAMPLE_RATES_HZ {
+            let bytes = wav(&fmt(1, 1, rate, 2, 16), &[], 2, &[0, 0]);
+            assert_eq!(WavReader::new(&bytes).unwrap().format().sample_rate, rate);
+        }
     }
 
     #[test]
@@ -395,7 +428,7 @@ mod tests {
             (fmt(0x55, 1, 16_000, 2, 16), "MPEG audio"),
             (fmt(1, 6, 16_000, 12, 16), "6 channels"),
             (fmt(1, 0, 16_000, 0, 16), "0 channels"),
-            (fmt(1, 1, 96_000, 2, 16), "96000 Hz is not supported; accepted are 8000 to 48000 Hz"),
+            (fmt(1, 1, 96_000, 2, 16), "96000 Hz is not supported; accepted are 8000, 11025, "),
             (fmt(1, 1, 0, 2, 16), "0 Hz"),
             (fmt(3, 1, 16_000, 8, 64), "64-bit float"),
             (fmt(1, 2, 16_000, 2, 16), "16 bits a sample and 2 channels don't fit"),
@@ -440,7 +473,7 @@ mod tests {
         #[test]
         fn a_hostile_header_never_panics(
             tag in prop_oneof![Just(1u16), Just(3), Just(TAG_EXTENSIBLE), any::<u16>()],
-            channels in 0u16..4, rate in prop_oneof![8_000u32..48_001, any::<u32>()],
+            channels in 0u16..4, rate in prop_oneof![prop::sample::select(&SAMPLE_RATES_HZ[..]), any::<u32>()],
             block_align in prop_oneof![0u16..20, any::<u16>()], bits in prop_oneof![0u16..70, any::<u16>()],
             extra in prop::collection::vec(any::<u8>(), 0..30),
             other in prop::collection::vec(any::<u8>(), 0..20),

@@ -119,6 +119,7 @@ impl<W: Write + Seek> WavWriter<W> {
 #[cfg(test)]
 mod tests {
     use super::super::WavReader;
+    use super::super::SAMPLE_RATES_HZ;
     use super::*;
     use proptest::prelude::*;
     use std::io::Cursor;
@@ -139,8 +140,11 @@ mod tests {
             Just(SampleFormat::I32),
             Just(SampleFormat::F32),
         ];
-        (8_000u32..=48_000, 1u16..=2, sample_format).prop_map(|(sample_rate, channels, sample_format)| {
-            WavFormat { sample_rate, channels, sample_format }
+        let sample_rate = prop::sample::select(&SAMPLE_RATES_HZ[..]);
+        (sample_rate, 1u16..=2, sample_format).prop_map(|(sample_rate, channels, sample_format)| WavFormat {
+            sample_rate,
+            channels,
+            sample_format,
         })
     }
 

@@ -166,6 +166,9 @@ settings! {
     /// A client that reads fewer bytes a second of what waits for it, after that time, is cut off.
     min_write_rate: ByteSize, "min-write-rate" "SIZE", in ByteSize::bytes(1)..=ByteSize::mib(1_024),
         default |_| ByteSize::bytes(500);
+    /// All that is held for a client could be sent, or read, within this at the least rate: who holds more must be faster.
+    transfer_timeout: Duration, "transfer-timeout" "TIME", in SECOND..=DAY,
+        default |_| 300 * SECOND;
     /// What is in flight when the server is told to stop has so long to end.
     drain_timeout: Duration, "drain-timeout" "TIME", in Duration::ZERO..=HOUR,
         default |_| 10 * SECOND;

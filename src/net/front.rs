@@ -85,6 +85,8 @@ trait Running: Send + Sync {
     fn stop_accepting(&self, deadline: Instant);
     /// Has every connection end in order.
     fn close_connections(&self);
+    /// Has every request that is still in flight answered with 503.
+    fn cut_requests_off(&self);
     fn cut_connections_off(&self);
     fn stop_pollers(&self);
 }
@@ -138,6 +140,7 @@ impl Front {
             watchdog,
             counters: Counters::default(),
             closing: AtomicBool::new(false),
+            cutting_off: AtomicBool::new(false),
         });
         let pollers = runtime::start(Default::default())
             .workers()
@@ -194,12 +197,15 @@ impl FrontHandle {
 
     /// Ends it in order: no new connections; WebSockets are closed with 1001; requests that are in flight are answered,
     /// and their connections closed. Returns `true` when all have ended, `false` when some had to be cut off at
-    /// `deadline`. Blocks the calling coroutine or thread.
+    /// `deadline`: requests are then cancelled and answered with 503. Blocks the calling coroutine or thread.
     pub fn shutdown(&self, deadline: Instant) -> bool {
         self.front.stop_accepting(deadline);
         self.front.close_connections();
         let drained = self.wait_for_the_last(deadline);
         if !drained {
+            self.front.cut_requests_off();
+            // So long for the answers that say so.
+            self.wait_for_the_last(Instant::now() + CUT_OFF_GRACE / 2);
             self.front.cut_connections_off();
             // A connection whose socket is shut down ends by itself, unless a request or an endpoint hangs in it.
             self.wait_for_the_last(Instant::now() + CUT_OFF_GRACE);
@@ -244,6 +250,13 @@ impl<A: App> Running for RunningFront<A> {
 
     fn close_connections(&self) {
         self.shared.closing.store(true, Ordering::Release);
+        for poller in self.pollers.iter() {
+            poller.signal_all(Flags::SHUTDOWN);
+        }
+    }
+
+    fn cut_requests_off(&self) {
+        self.shared.cutting_off.store(true, Ordering::Release);
         for poller in self.pollers.iter() {
             poller.signal_all(Flags::SHUTDOWN);
         }

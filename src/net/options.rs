@@ -28,6 +28,8 @@ pub struct NetOptions {
     pub write_stall: Duration,
     /// Bytes a second below which a client that is written to is cut off.
     pub min_write_rate: u32,
+    /// Within this all that is held for a client could come in, or go out, at the least rate.
+    pub transfer_timeout: Duration,
     /// Silence after which a WebSocket is pinged.
     pub ping_after: Duration,
     /// Silence after which a WebSocket is cut off.
@@ -57,6 +59,7 @@ impl Default for NetOptions {
             keep_alive: Duration::from_secs(60),
             write_stall: Duration::from_secs(10),
             min_write_rate: 500,
+            transfer_timeout: Duration::from_secs(300),
             ping_after: Duration::from_secs(120),
             socket_idle: Duration::from_secs(300),
             close_timeout: Duration::from_secs(3),
@@ -103,19 +106,24 @@ impl NetOptions {
         self
     }
 
-    /// Bytes a second that a body must come in with, on average after a first allowance of `head_timeout`; a slower
-    /// one gets 408. Default 500: a slow telephone line passes, a slow-loris does not.
+    /// Bytes a second that a body must come in with, and a WebSocket message that has begun; a client that is behind by
+    /// more than `head_timeout` gets 408, a WebSocket 1008. What came faster earns no more than that time. Default 500: a
+    /// slow telephone line passes, a slow-loris does not. Large ones must be faster, see `transfer_timeout`.
     pub fn min_body_rate(mut self, bytes_per_second: u32) -> NetOptions {
         self.min_body_rate = bytes_per_second.max(1);
         self
     }
 
-    /// Bytes of all clients' requests and messages that are held together. What counts is what the buffers take, as they
-    /// grow, not what was announced: a request's body until it has been answered; a WebSocket message of more than
-    /// 16 KiB until the endpoint has handled it; what waits to be written to a WebSocket, once that is more than
-    /// about `max_unsent_bytes`. A request that does not fit gets 503, a WebSocket 1013, and the connection is closed;
-    /// smaller messages are never refused. Default 1 GiB; less than a route's largest body makes that unreachable, and
-    /// to echo a message takes twice its length.
+    /// Bytes of all clients' requests, answers and messages that are held together. What counts is what the buffers take,
+    /// as they grow, not what was announced: a request's body until it has been answered; an answer of more than 16 KiB
+    /// until it has been written; a WebSocket message of more than 16 KiB until the endpoint has handled it; what waits
+    /// to be written to a WebSocket, once that is more than about `max_unsent_bytes`. A request that does not fit, or
+    /// whose answer does not, gets 503, a WebSocket 1013, and the connection is closed; smaller messages are never
+    /// refused.
+    ///
+    /// A sixteenth of it is for what takes up to 64 KiB each: a few who hold much leave room for many who hold little.
+    /// Default 1 GiB; a sixteenth more than a route's largest body is the least with which that can be reached, and to
+    /// echo a message takes twice its length.
     pub fn max_buffered_bytes(mut self, bytes: u64) -> NetOptions {
         self.max_buffered_bytes = bytes;
         self
@@ -133,12 +141,21 @@ impl NetOptions {
         self
     }
 
-    /// Bytes a second that a client must read, on average after a first allowance of `write_stall`, while more waits for
-    /// it than the kernel's buffers take; a slower one is cut off. Holds for an HTTP answer, and for a WebSocket as long
-    /// as something is unsent. Default 500: the counterpart of `min_body_rate`, so that a client which reads a byte now
-    /// and then does not hold its answer for ever.
+    /// Bytes a second that a client must read while more waits for it than the kernel's buffers take; one that is behind
+    /// by more than `write_stall` is cut off. What it read faster earns no more than that time. Holds for an HTTP answer,
+    /// and for a WebSocket as long as something is unsent. Default 500: the counterpart of `min_body_rate`, so that a
+    /// client which reads a byte now and then does not hold its answer for ever. Large ones must be read faster, see
+    /// `transfer_timeout`.
     pub fn min_write_rate(mut self, bytes_per_second: u32) -> NetOptions {
         self.min_write_rate = bytes_per_second.max(1);
+        self
+    }
+
+    /// The more is held for a client, the faster it must be: at the least rate all of it could come in, or go out,
+    /// within this time. Default 300 s: 64 MiB must be sent, and read, with 224 KB a second, and 150 KB with no more than
+    /// `min_body_rate`. So those who hold much of `max_buffered_bytes` and are slow do not keep it from others for long.
+    pub fn transfer_timeout(mut self, timeout: Duration) -> NetOptions {
+        self.transfer_timeout = timeout;
         self
     }
 

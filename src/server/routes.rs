@@ -107,6 +107,9 @@ fn echo(request: Request) -> Response {
 }
 
 /// Holds a sandbox while its coroutine sleeps: what a request that waits for something costs.
+///
+/// To its end, also when the client has sent a FIN meanwhile: that may say no more than that no further request comes,
+/// and the answer is still wanted. Only a reset says that nobody is there.
 fn sleep(state: &State, request: &Request) -> Result<Response, Refusal> {
     let duration = Duration::from_millis(millis(request, "ms", DEFAULT_SLEEP_MS, MAX_SLEEP)?);
     let lease = state.pool.checkout()?;

@@ -210,6 +210,7 @@ fn net_options(config: &ServerConfig) -> NetOptions {
         .ping_after(config.websocket_idle * 2 / 5)
         .write_stall(config.write_stall)
         .min_write_rate(config.min_write_rate.as_u64().try_into().unwrap_or(u32::MAX))
+        .transfer_timeout(config.transfer_timeout)
         .max_buffered_bytes(config.max_buffered_bytes.as_u64())
 }
 
@@ -221,10 +222,15 @@ mod tests {
     #[test]
     fn the_settings_reach_the_public_listener() {
         let machine = Machine { cores: 2, memory: None, open_files: None, mappings: None };
-        let given = [("SANDPOOL_MAX_BUFFERED_BYTES", "100MiB"), ("SANDPOOL_MIN_WRITE_RATE", "4KiB")];
+        let given = [
+            ("SANDPOOL_MAX_BUFFERED_BYTES", "100MiB"),
+            ("SANDPOOL_MIN_WRITE_RATE", "4KiB"),
+            ("SANDPOOL_TRANSFER_TIMEOUT", "40s"),
+        ];
         let environment = given.map(|(name, value)| (name.into(), value.into()));
         let loaded = load(&Given::default().environment(environment), machine).unwrap();
         let options = net_options(&loaded.config);
         assert_eq!((options.max_buffered_bytes, options.min_write_rate), (100 << 20, 4096));
+        assert_eq!(options.transfer_timeout, Duration::from_secs(40));
     }
 }

@@ -79,6 +79,9 @@ pub struct Session {
     /// When the last packet was answered: the end of a spurt is counted from here.
     last_audio: Instant,
     counts: Counts,
+    /// Until then this client gets no sandbox, after there was none for it: what it has sent meanwhile is refused at once.
+    /// Each of its packets would wait for a sandbox anew otherwise, and what it sends grow faster than it is refused.
+    refused_until: Option<Instant>,
     /// Bad commands since the last good one.
     bad_commands: u32,
 }
@@ -106,6 +109,8 @@ const MAX_BAD_COMMANDS: u32 = 16;
 /// Why a packet was not answered with a packet.
 enum Refusal {
     NoSandbox(CheckoutError),
+    /// There was none a moment ago; so long it is not asked for again.
+    TooSoon(Duration),
     Bad(SandboxError),
     Failed(String),
 }
@@ -128,6 +133,7 @@ impl Session {
             started: now,
             last_audio: now,
             counts: Counts::default(),
+            refused_until: None,
             bad_commands: 0,
             hub,
         }
@@ -238,7 +244,14 @@ impl Session {
     }
 
     fn begin_spurt(&mut self) -> Result<Lease<AudioSandbox>, Refusal> {
-        let mut lease = self.hub.pool.checkout().map_err(Refusal::NoSandbox)?;
+        if let Some(left) = self.refused_until.and_then(|until| until.checked_duration_since(Instant::now()))
+        {
+            return Err(Refusal::TooSoon(left));
+        }
+        let mut lease = self.hub.pool.checkout().map_err(|error| {
+            self.refused_until = Some(Instant::now() + self.hub.options.retry_after);
+            Refusal::NoSandbox(error)
+        })?;
         self.counts.talk_spurts += 1;
         match try_in(&mut lease, |sandbox| sandbox.configure(&self.settings)) {
             Ok(()) => Ok(lease),
@@ -269,6 +282,12 @@ impl Session {
                 tracing::error!(client = self.id, "{error}: {:?}", std::error::Error::source(error));
                 Reply::error(ErrorCode::ProcessingFailed, &error.to_string())
             }
+            Refusal::TooSoon(left) => Reply::Error {
+                code: ErrorCode::PoolExhausted,
+                message: "there was no sandbox for the packet before, and it is too soon to ask again",
+                retry_after_ms: Some((left.as_millis() as u64).max(1)),
+            }
+            .to_json(),
             Refusal::NoSandbox(error) => Reply::Error {
                 code: ErrorCode::PoolExhausted,
                 message: &error.to_string(),
@@ -475,4 +494,46 @@ fn ratio(numerator: u64, denominator: u64) -> f64 {
 
 fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::watchdog::WatchdogOptions;
+    use crate::runtime::PoolOptions;
+
+    #[test]
+    fn after_one_refusal_the_packets_behind_it_wait_for_no_sandbox() {
+        let options = PoolOptions::default().capacity(1).acquire_timeout(Duration::from_millis(20));
+        let pool = Pool::new(options, || AudioSandbox::new(Settings::default())).unwrap();
+        let watchdog = Watchdog::start(WatchdogOptions::default());
+        let options = SessionOptions {
+            template: Settings::default(),
+            idle: Duration::from_secs(30),
+            max_message: 1_500,
+            retry_after: Duration::from_secs(3_600),
+            slow_packet: Duration::from_secs(60),
+        };
+        let hub = Arc::new(SessionHub::new(pool.clone(), watchdog, options, 1));
+        crate::runtime::spawn(move || {
+            let held = pool.checkout().unwrap();
+            let (mut session, mut spurt, mut out) = (Session::new(hub), Spurt::default(), Outbox::detached());
+            for _ in 0..20 {
+                session.message(Message::binary(vec![0xF8, 0xFF, 0xFE]), &mut spurt, &mut out);
+            }
+            assert_eq!(pool.status().timed_out, 1);
+            assert_eq!(out.len(), 20);
+            while let Some(answer) = out.pop() {
+                let answer = String::from_utf8_lossy(answer.as_bytes()).into_owned();
+                assert!(answer.contains("POOL_EXHAUSTED") && answer.contains("retry_after_ms"), "{answer}");
+            }
+            drop(held);
+            // The time is over.
+            session.refused_until = Some(Instant::now());
+            session.message(Message::binary(vec![0xF8, 0xFF, 0xFE]), &mut spurt, &mut out);
+            assert!(spurt.is_active());
+        })
+        .join()
+        .unwrap();
+    }
 }

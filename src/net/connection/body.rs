@@ -3,12 +3,14 @@
 use super::driver::Driver;
 use super::io::ReadOutcome;
 use super::link::Link;
-use super::poller::millis;
+use super::pace::{Demand, Pace};
 use crate::net::app::App;
 use crate::net::buffers::BUFFER_BYTES;
 use crate::net::http::{expects_continue, framing, too_large, ChunkedDecoder, Framing, Head, Rejection};
-use crate::net::options::NetOptions;
 use crate::net::poller::Flags;
+
+/// An answer of at most this size does not count: whoever asks for little is never refused.
+const SMALL_ANSWER: usize = BUFFER_BYTES;
 
 /// Why a request could not be read to its end.
 pub(crate) enum Unread {
@@ -23,8 +25,8 @@ impl From<Rejection> for Unread {
     }
 }
 
-/// What one request's body may take: of its route's limit, and of what all connections share. What it took of the
-/// latter is given back when this is dropped, which is once the request has been answered.
+/// What one request's body, and then its answer, may take: of the route's limit, and of what all connections share. What
+/// was taken of the latter is given back when this is dropped, which is once the answer has been written.
 pub(crate) struct BodyRoom<'a, A: App> {
     link: &'a Link<A>,
     max_body: usize,
@@ -34,6 +36,15 @@ impl<'a, A: App> BodyRoom<'a, A> {
     /// Room for nothing yet, on a route that takes bodies of at most `max_body` bytes.
     pub(crate) fn new(link: &'a Link<A>, max_body: usize) -> BodyRoom<'a, A> {
         BodyRoom { link, max_body }
+    }
+
+    /// The request has gone, and its answer of `bytes` is held in its stead. `false`: there is no room for that.
+    #[must_use]
+    pub(crate) fn hold_answer(&self, bytes: usize) -> bool {
+        let (charge, front) = (&self.link.received, &self.link.poller.front);
+        let bytes = if bytes > SMALL_ANSWER { bytes } else { 0 };
+        charge.shrink_to(front, bytes);
+        charge.grow_to(front, bytes)
     }
 
     /// Sees that `body` has room for `needed` bytes in all, of `most` that it will be at the most. In steps that double:
@@ -84,8 +95,8 @@ pub(crate) fn read_body<A: App>(
     if waits_for_continue && input.is_empty() && !driver.write_all(b"HTTP/1.1 100 Continue\r\n\r\n", &[]) {
         return Err(Unread::Gone);
     }
-    let began = driver.now();
-    let pace = Pace { began, progressed: began, received: 0 };
+    let mut pace = Pace::default();
+    pace.begin(driver.now(), demand(driver, 0));
     match framing {
         Framing::Length(length) => read_length(driver, input, &mut body, length as usize, room, pace)?,
         Framing::Chunked => read_chunked(driver, input, &mut body, room, pace)?,
@@ -138,24 +149,6 @@ fn read_chunked<A: App>(
     }
 }
 
-/// How fast a body comes in.
-struct Pace {
-    began: u64,
-    /// When something last came.
-    progressed: u64,
-    received: u64,
-}
-
-impl Pace {
-    /// When the client is too slow, if nothing more comes until then: what it sent fast at first is no credit for
-    /// silence later.
-    fn due(&self, options: &NetOptions) -> u64 {
-        let allowance = millis(options.head_timeout);
-        let earned = self.received.saturating_mul(1_000) / u64::from(options.min_body_rate);
-        (self.progressed + allowance).min(self.began.saturating_add(allowance).saturating_add(earned))
-    }
-}
-
 /// Reads at least one byte into `buffer`, which has room; waits for it as long as the pace allows.
 fn read_some<A: App>(
     driver: &mut Driver<'_, A>,
@@ -167,17 +160,20 @@ fn read_some<A: App>(
         driver.take_socket_flags();
         match driver.read(buffer) {
             Ok(ReadOutcome::Bytes(length)) => {
-                pace.received += length as u64;
-                pace.progressed = driver.now();
+                pace.progress(length, driver.now(), demand(driver, driver.link.received.bytes()));
                 return Ok(());
             }
             Ok(ReadOutcome::End) | Err(_) => return Err(Unread::Gone),
             Ok(ReadOutcome::Nothing) => {}
         }
-        let due = pace.due(&driver.link.poller.front.options);
+        let due = pace.due();
         if driver.now() >= due {
             return Err(Rejection::new(408, "the request's body came too slowly").into());
         }
         driver.wait(Flags::READ | Flags::READ_CLOSED | Flags::BROKEN, due);
     }
+}
+
+fn demand<A: App>(driver: &Driver<'_, A>, held: usize) -> Demand {
+    Demand::to_send(&driver.link.poller.front.options, held)
 }

@@ -32,6 +32,8 @@ pub(crate) enum Outcome {
     Failed(Ended),
     /// It ran past its hard limit.
     Expired,
+    /// The server shuts down and waits no longer.
+    CutOff,
     /// The client left meanwhile.
     Abandoned,
     /// It was not begun: too many are in flight.
@@ -137,7 +139,9 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
         let settled = {
             let mut state = call.state.lock();
             match *state {
-                State::Running if driver.readiness.is_broken() => {
+                State::Running
+                    if driver.readiness.is_broken() || front.cutting_off.load(Ordering::Acquire) =>
+                {
                     *state = State::Settled;
                     Some(State::Running)
                 }
@@ -147,8 +151,9 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
         };
         match settled {
             None => {
-                driver.wait(Flags::OUTCOME | Flags::BROKEN, NEVER);
-                driver.take_socket_flags();
+                driver.wait(Flags::OUTCOME | Flags::BROKEN | Flags::SHUTDOWN, NEVER);
+                // Of a shutdown the front tells, to this request and to what the connection does next.
+                driver.take_flags();
             }
             Some(State::Answered(response)) => return Outcome::Answered(response),
             Some(State::Expired) => return Outcome::Expired,
@@ -157,7 +162,7 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
             }
             Some(State::Running | State::Settled) => {
                 call.cancel();
-                return Outcome::Abandoned;
+                return if driver.readiness.is_broken() { Outcome::Abandoned } else { Outcome::CutOff };
             }
         }
     }

@@ -1,19 +1,19 @@
 //! The coroutine that drives a connection: from its first byte, or from when it was resumed, until it parks or ends.
 
 use std::io;
-use std::net::Shutdown;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::goodbye::Goodbye;
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
-use super::pace::WritePace;
-use super::poller::millis;
+use super::pace::{Demand, WritePace};
+use super::turns::Place;
 use super::{http, socket};
 use crate::net::app::App;
 use crate::net::poller::Flags;
-use crate::runtime::time::{self, Waiter};
+use crate::runtime::time::Waiter;
 use crate::runtime::{on_end, CoroutineId};
 
 /// How a driver leaves its connection.
@@ -28,9 +28,6 @@ pub(crate) enum Leave {
     /// The client is gone, or is cut off.
     Drop,
 }
-
-/// The most that a client may still send after it was told that the connection closes, before it is cut off.
-const MAX_DISCARDED: usize = 8 << 20;
 
 /// What a connection may do in one turn, before the others of its worker have theirs: so many bytes read or written, or
 /// what is as much work. A client that always has more to send would keep the worker for itself otherwise.
@@ -48,6 +45,8 @@ pub(crate) struct Driver<'a, A: App> {
     /// What has been done in this turn, in bytes. A wait begins no new one: the worker does not look at its sockets as
     /// long as what is waited for is a coroutine that runs at once.
     worked: usize,
+    /// Where it waits for its next turn; `None` until it first does.
+    place: Option<Arc<Place>>,
 }
 
 /// Drives `link`, whose body lies in it, until it parks or ends.
@@ -56,11 +55,12 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
     let id = CoroutineId::current().get();
     link.begin_driving(id);
     watch_for_overflow(&link, id);
-    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None, worked: 0 };
+    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None, worked: 0, place: None };
     loop {
         let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
             Protocol::Http(state) => http::run(&mut driver, state),
             Protocol::Socket(state) => socket::run(&mut driver, state),
+            Protocol::Goodbye(goodbye) => goodbye.run(&mut driver),
         }));
         match leave {
             Ok(Leave::Upgraded) => {
@@ -85,19 +85,22 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
                 body = back;
                 link.begin_driving(id);
             }
-            Ok(Leave::Close) => {
-                driver.say_goodbye();
-                break;
-            }
+            Ok(Leave::Close) => match Goodbye::begin(&driver) {
+                Some(goodbye) => body.protocol = Protocol::Goodbye(goodbye),
+                None => break,
+            },
             Ok(Leave::Drop) => break,
             Err(_) => {
                 // An endpoint, or the application's routing, panicked in this very coroutine.
                 match &mut body.protocol {
                     Protocol::Socket(state) => state.fail(&mut driver),
                     Protocol::Http(_) => http::fail(&mut driver),
+                    Protocol::Goodbye(_) => break,
                 }
-                driver.say_goodbye();
-                break;
+                match Goodbye::begin(&driver) {
+                    Some(goodbye) => body.protocol = Protocol::Goodbye(goodbye),
+                    None => break,
+                }
             }
         }
     }
@@ -181,7 +184,7 @@ impl<A: App> Driver<'_, A> {
     /// Lets the others of this worker have their turn, and begins a new one.
     pub(crate) fn end_turn(&mut self) {
         self.worked = 0;
-        time::yield_now();
+        self.link.poller.turns.wait(self.place.get_or_insert_with(Place::new));
     }
 
     /// Lets the others of this worker have their turn if this connection's is over.
@@ -195,6 +198,8 @@ impl<A: App> Driver<'_, A> {
     pub(crate) fn write_all(&mut self, head: &[u8], tail: &[u8]) -> bool {
         let (mut done, total) = (0, head.len() + tail.len());
         let mut pace = WritePace::default();
+        // All of it is held until the last byte has gone.
+        let demand = Demand::to_read(&self.link.poller.front.options, total);
         let mut tried_late = false;
         loop {
             let head_left = &head[done.min(head.len())..];
@@ -205,7 +210,7 @@ impl<A: App> Driver<'_, A> {
             let Ok(written) = self.write(head_piece, tail_piece) else { return false };
             done += written;
             self.count_work(written);
-            pace.note(written, written < piece, self.now());
+            pace.note(written, written < piece, self.now(), demand);
             if done == total {
                 return true;
             }
@@ -213,7 +218,7 @@ impl<A: App> Driver<'_, A> {
                 self.share_worker();
                 continue;
             }
-            let due = pace.due(&self.link.poller.front.options);
+            let due = pace.due();
             if self.readiness.is_broken() || tried_late && self.now() >= due {
                 return false;
             }
@@ -234,40 +239,5 @@ impl<A: App> Driver<'_, A> {
         let flags = self.link.state.take(Flags::ALL.without(kept));
         self.readiness.note(flags);
         flags
-    }
-
-    /// Closes so that the client can read what was written last: a socket that is closed with unread bytes in it resets
-    /// the connection, and the client may lose the answer (RFC 9112, section 9.6).
-    pub(crate) fn say_goodbye(&mut self) {
-        if self.link.socket.with(|socket| socket.shutdown(Shutdown::Write)).is_err() {
-            return;
-        }
-        let deadline = self.now() + millis(self.link.poller.front.options.close_timeout);
-        let mut buffer = self.link.poller.buffers.take();
-        let mut discarded = 0;
-        loop {
-            buffer.clear();
-            match self.read(&mut buffer) {
-                Ok(ReadOutcome::Bytes(length)) => {
-                    discarded += length;
-                    if discarded > MAX_DISCARDED || self.now() >= deadline {
-                        break;
-                    }
-                    self.share_worker();
-                }
-                Ok(ReadOutcome::Nothing) => {
-                    if self.now() >= deadline {
-                        break;
-                    }
-                    let interest = Flags::READ | Flags::READ_CLOSED | Flags::BROKEN;
-                    self.wait(interest, deadline);
-                    if self.take_flags().intersects(Flags::BROKEN) && !self.readiness.may_read() {
-                        break;
-                    }
-                }
-                Ok(ReadOutcome::End) | Err(_) => break,
-            }
-        }
-        self.link.poller.buffers.give(buffer);
     }
 }

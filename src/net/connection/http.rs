@@ -165,7 +165,8 @@ fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, ac
         state.idle_due = now + millis(front.options.keep_alive);
     }
     if now >= state.idle_due {
-        return Some(Leave::Close);
+        // There is no answer that it could lose: the last one is as old as it has been silent.
+        return Some(Leave::Drop);
     }
     let lingers_until = active + millis(front.options.linger);
     if now < lingers_until {
@@ -199,6 +200,9 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
 
     let response = if state.refused {
         Some(overloaded("there are too many connections"))
+    } else if wants_upgrade(&request) && front.closing.load(Ordering::Acquire) {
+        // A WebSocket that began now would not hear of the shutdown, which may have been said to this connection already.
+        Some(overloaded("the server shuts down"))
     } else if wants_upgrade(&request) {
         match accept_upgrade(&request).and_then(|accept| Ok((accept, front.app.upgrade(&request)?))) {
             Ok((accept, endpoint)) => {
@@ -213,7 +217,7 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
             Err(response) => Some(response),
         }
     } else {
-        answer(driver, request, limits)
+        answer(driver, request, limits, &room)
     };
     let Some(response) = response else { return Next::Leave(Leave::Drop) };
     let keep_alive = asked_to_stay && !front.closing.load(Ordering::Acquire);
@@ -228,11 +232,19 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
 }
 
 /// What the request's coroutine answers, or what is answered in its stead; `None` when the client has left.
-fn answer<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLimits) -> Option<Response> {
+fn answer<A: App>(
+    driver: &mut Driver<'_, A>,
+    request: Request,
+    limits: RouteLimits,
+    room: &BodyRoom<'_, A>,
+) -> Option<Response> {
     let counters = &driver.link.poller.front.clone().counters;
     let name = limits.name;
     match call(driver, request, limits) {
-        Outcome::Answered(response) => Some(response),
+        Outcome::Answered(response) if room.hold_answer(response.body().len()) => Some(response),
+        Outcome::Answered(_) => {
+            Some(overloaded("there are too many bytes of requests and answers in flight"))
+        }
         Outcome::Failed(ended) => {
             counters.failed_requests.fetch_add(1, Ordering::Relaxed);
             tracing::error!(route = name, "a request failed: {ended}");
@@ -247,6 +259,7 @@ fn answer<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLim
             Some(Response::text(504, "the request took too long\n"))
         }
         Outcome::Refused => Some(overloaded("there are too many requests in flight")),
+        Outcome::CutOff => Some(overloaded("the server shuts down")),
         Outcome::Abandoned => None,
     }
 }

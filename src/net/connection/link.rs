@@ -9,6 +9,7 @@ use crossbeam::atomic::AtomicCell;
 use parking_lot::Mutex;
 
 use super::charge::Charge;
+use super::goodbye::Goodbye;
 use super::http::HttpState;
 use super::io::{Readiness, Socket};
 use super::poller::Poller;
@@ -48,7 +49,7 @@ pub(crate) struct Link<A: App> {
     pub(crate) deadline: AtomicU64,
     /// The id of the coroutine that drives it and has not left it in order; 0 when there is none.
     pub(crate) driver: AtomicU64,
-    /// What comes in: the request's body, or the WebSocket message.
+    /// The request's body and then its answer, or the WebSocket message that comes in.
     pub(crate) received: Charge,
     /// What waits to be written to a WebSocket.
     pub(crate) unsent: Charge,
@@ -66,6 +67,8 @@ pub(crate) struct Body<A: App> {
 pub(crate) enum Protocol<A: App> {
     Http(HttpState<A::Socket>),
     Socket(SocketState<A::Socket>),
+    /// Nothing any more.
+    Goodbye(Goodbye),
 }
 
 impl<A: App> Link<A> {

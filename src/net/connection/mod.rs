@@ -12,6 +12,7 @@ mod body;
 mod call;
 mod charge;
 mod driver;
+mod goodbye;
 mod http;
 mod io;
 mod link;
@@ -19,6 +20,7 @@ mod output;
 mod pace;
 mod poller;
 mod socket;
+mod turns;
 
 pub(crate) use driver::drive;
 pub(crate) use poller::{FrontShared, Poller};

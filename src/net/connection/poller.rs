@@ -1,5 +1,6 @@
 //! The poller itself: a worker's connections, their deadlines, and the coroutine that watches over both.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use slab::Slab;
 use super::http::HttpState;
 use super::io::Readiness;
 use super::link::{Body, Link, Protocol, NEVER};
+use super::turns::Turns;
 use crate::net::app::App;
 use crate::net::buffers::Buffers;
 use crate::net::front::Counters;
@@ -29,12 +31,16 @@ pub(crate) struct FrontShared<A> {
     pub(crate) counters: Counters,
     /// The listener shuts down: no connection is kept alive any more.
     pub(crate) closing: AtomicBool,
+    /// Nor is a request waited for any longer.
+    pub(crate) cutting_off: AtomicBool,
 }
 
 /// One worker's connections.
 pub(crate) struct Poller<A: App> {
     pub(crate) front: Arc<FrontShared<A>>,
     pub(crate) buffers: Buffers,
+    /// Where its drivers wait that have done enough for now.
+    pub(crate) turns: Arc<Turns>,
     home: WorkerId,
     set: EpollSet,
     links: Mutex<Links<A>>,
@@ -57,6 +63,8 @@ struct Links<A: App> {
 
 /// After so many full looks at the set the drivers get their turn before the next one.
 const LOOKS_IN_A_ROW: usize = 8;
+/// So many connections whose deadline has passed are told so before the others get their turn.
+const EXPIRED_AT_ONCE: usize = 32;
 
 impl<A: App> Poller<A> {
     /// A poller for the connections of `home`, and the coroutine that runs it.
@@ -66,6 +74,7 @@ impl<A: App> Poller<A> {
         let poller = Arc::new(Poller {
             front,
             buffers: Buffers::new(),
+            turns: Arc::default(),
             home,
             set,
             links: Mutex::new(Links { slab: Slab::new(), generation: 0 }),
@@ -78,8 +87,9 @@ impl<A: App> Poller<A> {
         });
         let running = Arc::clone(&poller);
         crate::runtime::spawn_on(home, move || {
+            let mut expired = VecDeque::new();
             while !running.stopped.load(Ordering::Acquire) {
-                running.drain();
+                running.drain(&mut expired);
                 waitable.wait();
             }
         });
@@ -194,7 +204,9 @@ impl<A: App> Poller<A> {
         }
     }
 
-    fn drain(&self) {
+    /// Does what has become ready. Deadlines that have passed together are told a few at a time, and between them others
+    /// have their turn: `expired` holds those that are still to be told, and is empty afterwards.
+    fn drain(&self, expired: &mut VecDeque<Arc<Link<A>>>) {
         let (mut events, mut ready, mut due) = (Vec::new(), Ready::default(), Vec::new());
         let mut links: Vec<(Arc<Link<A>>, Flags)> = Vec::new();
         for look in 1.. {
@@ -217,12 +229,15 @@ impl<A: App> Poller<A> {
                 }
             }
             if ready.ticked {
-                self.tick(&mut due);
+                self.tick(&mut due, expired);
             }
-            if !ready.more {
+            for link in expired.drain(..expired.len().min(EXPIRED_AT_ONCE)) {
+                link.signal(Flags::TIMER);
+            }
+            if !ready.more && expired.is_empty() {
                 return;
             }
-            if look % LOOKS_IN_A_ROW == 0 {
+            if look % LOOKS_IN_A_ROW == 0 || !expired.is_empty() {
                 time::yield_now();
             }
         }
@@ -261,9 +276,8 @@ impl<A: App> Poller<A> {
         link.reminder.store(promised, Ordering::SeqCst);
     }
 
-    fn tick(&self, due: &mut Vec<(u64, u64)>) {
+    fn tick(&self, due: &mut Vec<(u64, u64)>, expired: &mut VecDeque<Arc<Link<A>>>) {
         let now = self.now();
-        let mut expired = Vec::new();
         {
             let mut wheel = self.wheel.lock();
             wheel.advance(now / TICK_MS, due);
@@ -279,16 +293,13 @@ impl<A: App> Poller<A> {
                 link.reminder.store(NEVER, Ordering::SeqCst);
                 match link.deadline.load(Ordering::SeqCst) {
                     NEVER => {}
-                    deadline if deadline <= now => expired.push(Arc::clone(link)),
+                    deadline if deadline <= now => expired.push_back(Arc::clone(link)),
                     deadline => Self::enter(&mut wheel, link, deadline),
                 }
             }
             if wheel.is_empty() {
                 self.set.set_ticking(false);
             }
-        }
-        for link in expired {
-            link.signal(Flags::TIMER);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
-use super::link::Link;
+use super::link::{Link, NEVER};
 use super::output::Output;
-use super::pace::WritePace;
+use super::pace::{Demand, Pace, WritePace};
 use super::poller::millis;
 use crate::net::app::App;
 use crate::net::buffers::BUFFER_BYTES;
@@ -44,9 +44,14 @@ pub(crate) struct SocketState<S> {
     /// When the client was last heard of, in the poller's milliseconds.
     heard: u64,
     pinged: bool,
+    /// How fast the message comes in that is under way.
+    receiving: Pace,
     /// How fast the client takes what is unwritten.
     pace: WritePace,
 }
+
+/// The message that has begun comes in too slowly.
+const TOO_SLOW: Violation = Violation { code: CloseCode::Policy, reason: "the message came too slowly" };
 
 struct Closing {
     why: Closed,
@@ -71,6 +76,7 @@ impl<S: Endpoint> SocketState<S> {
             closing: None,
             heard: now,
             pinged: false,
+            receiving: Pace::default(),
             pace: WritePace::default(),
         }
     }
@@ -165,10 +171,13 @@ impl<A: App> Session<'_, '_, A> {
             }
             rounds += 1;
         }
-        if let Some(step) = self.keep_time(now) {
-            return step;
+        let was_late = self.client_is_late(now);
+        if was_late {
+            // Not before it has been looked at what came meanwhile: perhaps it was this worker that was late.
+            self.driver.readiness.note(Flags::READ);
         }
-        match self.read_messages() {
+        let step = match self.read_messages() {
+            Ok(Step::Leave(leave)) => return Step::Leave(leave),
             // There may be more in the queue, and the flag that says so has been taken.
             Ok(Step::Idle) if rounds == QUEUE_ROUNDS => Step::Again,
             Ok(step) => step,
@@ -186,7 +195,10 @@ impl<A: App> Session<'_, '_, A> {
                 }
                 Step::Again
             }
-        }
+        };
+        // What is still to be read may be the sign of life that was missed: the next turn begins with it.
+        let may_be_silent = was_late || matches!(step, Step::Idle);
+        self.keep_time(self.driver.now(), may_be_silent).unwrap_or(step)
     }
 
     fn close(&mut self, now: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
@@ -232,9 +244,10 @@ impl<A: App> Session<'_, '_, A> {
         let Ok(written) = self.driver.write(state.output.unwritten(), &[]) else { return false };
         state.output.advance(written);
         if state.output.len() == 0 {
-            state.pace.reset();
+            state.pace.end();
         } else {
-            state.pace.note(written, true, self.driver.now());
+            let demand = Demand::to_read(&self.driver.link.poller.front.options, state.output.excess());
+            state.pace.note(written, true, self.driver.now(), demand);
         }
         let link = self.driver.link;
         link.unsent.shrink_to(&link.poller.front, state.output.excess());
@@ -243,11 +256,20 @@ impl<A: App> Session<'_, '_, A> {
 
     /// Whether the client has read too little of what waits for it.
     fn write_is_due(&self, now: u64) -> bool {
-        self.state.pace.due(&self.driver.link.poller.front.options) <= now
+        self.state.pace.due() <= now
     }
 
-    /// Sees to everything that depends on the time.
-    fn keep_time(&mut self, now: u64) -> Option<Step> {
+    /// Whether something depends on that nothing has come from the client until `now`.
+    fn client_is_late(&self, now: u64) -> bool {
+        let options = &self.driver.link.poller.front.options;
+        let silent = now.saturating_sub(self.state.heard);
+        silent >= millis(options.ping_after.min(options.socket_idle))
+            || self.state.receiving.due() <= now
+            || self.endpoint_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Sees to everything that depends on the time; only if `may_be_silent` to what depends on that nothing has come.
+    fn keep_time(&mut self, now: u64, may_be_silent: bool) -> Option<Step> {
         let options = &self.driver.link.poller.front.options;
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
         if self.write_is_due(now) {
@@ -269,6 +291,9 @@ impl<A: App> Session<'_, '_, A> {
             if closing.agreed && all_written || closing.due <= now {
                 return Some(Step::Leave(if all_written { Leave::Close } else { Leave::Drop }));
             }
+            return None;
+        }
+        if !may_be_silent {
             return None;
         }
         let silent = now.saturating_sub(self.state.heard);
@@ -330,6 +355,9 @@ impl<A: App> Session<'_, '_, A> {
             match found {
                 Some(incoming) => {
                     handled += 1;
+                    if !self.state.decoder.is_amid() {
+                        self.state.receiving.end();
+                    }
                     self.handle(incoming);
                     // The message has gone, or lies in the output.
                     self.driver
@@ -346,12 +374,22 @@ impl<A: App> Session<'_, '_, A> {
                     if !self.flush() {
                         return Ok(Step::Leave(Leave::Drop));
                     }
+                    if self.state.decoder.is_amid() {
+                        let demand = self.demand_on_sender();
+                        self.state.receiving.begin(self.driver.now(), demand);
+                    }
                     if let Some(step) = self.read_more() {
-                        return Ok(step);
+                        let due = self.state.receiving.due();
+                        let is_late = due != NEVER && matches!(step, Step::Idle) && due <= self.driver.now();
+                        return if is_late { Err(TOO_SLOW) } else { Ok(step) };
                     }
                 }
             }
         }
+    }
+
+    fn demand_on_sender(&self) -> Demand {
+        Demand::to_send(&self.driver.link.poller.front.options, self.state.decoder.charge())
     }
 
     /// Reads once into an empty buffer; `None`: there is something.
@@ -371,9 +409,11 @@ impl<A: App> Session<'_, '_, A> {
             self.state.input = self.driver.link.poller.buffers.take();
         }
         match self.driver.read(&mut self.state.input) {
-            Ok(ReadOutcome::Bytes(_)) => {
+            Ok(ReadOutcome::Bytes(length)) => {
                 self.state.heard = self.driver.now();
                 self.state.pinged = false;
+                let demand = self.demand_on_sender();
+                self.state.receiving.progress(length, self.state.heard, demand);
                 None
             }
             Ok(ReadOutcome::Nothing) => {
@@ -417,12 +457,15 @@ impl<A: App> Session<'_, '_, A> {
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
         let limit = options.max_unsent_bytes;
         let now = self.driver.now();
-        let mut deadline = self.state.pace.due(options);
+        let mut deadline = self.state.pace.due();
         match &self.state.closing {
             Some(closing) => deadline = deadline.min(closing.due),
             None => {
                 let quiet = if self.state.pinged { idle } else { ping_after.min(idle) };
                 deadline = deadline.min(self.state.heard + quiet);
+                if self.state.output.len() < limit {
+                    deadline = deadline.min(self.state.receiving.due());
+                }
                 if let Some(wanted) = self.endpoint_deadline() {
                     // One that an endpoint leaves in the past must not keep the coroutine spinning.
                     deadline = deadline.min(wanted.max(now + TICK_MS));

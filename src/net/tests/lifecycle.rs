@@ -153,8 +153,24 @@ fn a_shutdown_ends_at_its_deadline_whatever_is_in_flight() {
     busy.send("GET /sleep?ms=3600000 HTTP/1.1\r\nHost: a\r\n\r\n");
     server.wait_until("the request", |status| status.requests == 1);
     assert!(!server.front.shutdown(Instant::now() + Duration::from_millis(100)));
+    assert_eq!(busy.answer().status, 503, "it is told why");
     assert!(busy.is_closed());
     assert_eq!(server.front.connections(), 0);
+}
+
+#[test]
+fn a_client_that_does_not_close_holds_no_coroutine_after_the_last_answer() {
+    let server = Server::start(NetOptions::default().close_timeout(PATIENCE));
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    server.wait_until("the parking", |status| status.driven == 0);
+    assert_eq!(server.front.status().connections, 1, "it is waited for all the same");
+    // Nor is it reset by what it still sends.
+    client.send(vec![b'x'; 100_000]);
+    assert!(client.is_closed());
+    drop(client);
+    server.wait_until("the end", |status| status.connections == 0);
 }
 
 #[test]
@@ -183,6 +199,27 @@ fn a_head_that_is_completed_during_a_shutdown_is_answered() {
     assert_eq!(late.answer().status, 200);
     drop(late);
     assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn an_upgrade_that_is_completed_during_a_shutdown_is_refused() {
+    let server = Server::start(quick().close_timeout(PATIENCE));
+    let (mut idle, mut late) = (server.connect(), server.connect());
+    late.send("GET /echo HTTP/1.1\r\nHo");
+    server.wait_until("the parking", |status| status.connections == 2 && status.driven == 0);
+    let front = server.front.clone();
+    let stopping = std::thread::spawn(move || front.shutdown(Instant::now() + PATIENCE));
+    assert!(idle.is_closed());
+    drop(idle);
+    late.send(
+        "st: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    let answer = late.answer();
+    assert_eq!((answer.status, &*answer.headers["connection"]), (503, "close"));
+    assert!(late.is_closed());
+    drop(late);
+    assert!(stopping.join().unwrap(), "it was not cut off");
 }
 
 #[test]

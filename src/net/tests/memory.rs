@@ -171,7 +171,7 @@ fn small_messages_pass_without_any_room_whether_their_client_reads_or_not() {
 #[test]
 fn what_a_client_does_not_read_takes_room_until_it_does() {
     const LARGE: usize = 16 * MIB;
-    let server = Server::start(NetOptions::default().max_buffered_bytes(34 * MIB as u64));
+    let server = Server::start(NetOptions::default().max_buffered_bytes(36 * MIB as u64));
     let mut unread = server.socket("/echo");
     rustix::net::sockopt::set_socket_recv_buffer_size(unread.get_ref(), 64 * KIB).unwrap();
     unread.send(Client::binary(vec![7; LARGE])).unwrap();
@@ -193,4 +193,94 @@ fn what_a_client_does_not_read_takes_room_until_it_does() {
     let mut later = server.socket("/echo");
     later.send(Client::binary(vec![7; LARGE])).unwrap();
     assert_eq!(later.read().unwrap().len(), LARGE);
+}
+
+#[test]
+fn an_answer_takes_room_until_it_is_written_and_one_that_finds_none_is_503() {
+    // As /big answers it.
+    const BIG: usize = 64 * MIB;
+    let server = Server::start(NetOptions::default().max_buffered_bytes((BIG + BIG / 2) as u64));
+    let mut unread = server.connect();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&unread.stream, 64 * KIB).unwrap();
+    unread.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.wait_until("the answer", |status| status.buffered_bytes as usize == BIG);
+    let mut other = server.connect();
+    let refused = other.get("/big");
+    assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (503, "1"));
+    assert_eq!(other.get("/").status, 200, "the connection lives on");
+    assert_eq!(unread.answer().body.len(), BIG);
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+    assert_eq!(other.get("/big").status, 200);
+}
+
+#[test]
+fn those_who_hold_much_leave_room_for_those_who_hold_little() {
+    let server = Server::start(NetOptions::default().max_buffered_bytes(16 * MIB as u64));
+    let held: Vec<_> = (0..15)
+        .map(|at| {
+            let mut client = server.connect();
+            client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", MIB));
+            client.send(vec![b'x'; MIB - 1]);
+            server.wait_until("the body", |status| status.buffered_bytes as usize == (at + 1) * MIB);
+            client
+        })
+        .collect();
+    let post = |length: usize| format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    let (refused, _) = one_answer(&server, [post(65 * KIB).into_bytes(), vec![b'x'; 65 * KIB]].concat());
+    assert_eq!(refused.status, 503);
+    let (answer, _) = one_answer(&server, [post(64 * KIB).into_bytes(), vec![b'x'; 64 * KIB]].concat());
+    assert_eq!((answer.status, answer.body.len()), (200, 64 * KIB));
+    drop(held);
+}
+
+/// Reads a kilobyte now and then, which is enough by the least rate alone, until the server has cut it off.
+fn sip(server: &Server, stream: &mut TcpStream) {
+    let deadline = Instant::now() + PATIENCE;
+    while server.front.status().connections > 0 {
+        assert!(Instant::now() < deadline, "it was not cut off");
+        let _ = stream.read(&mut [0; KIB]);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn who_has_much_to_read_must_read_it_faster_than_the_least_rate() {
+    let options = NetOptions::default()
+        .write_stall(Duration::from_secs(1))
+        .min_write_rate(1)
+        .transfer_timeout(Duration::from_secs(2));
+    let server = Server::start(options);
+    let mut client = server.connect();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&client.stream, 64 * KIB).unwrap();
+    client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.wait_until("the request", |status| status.requests == 1);
+    sip(&server, &mut client.stream);
+    drop(client);
+
+    let mut socket = server.socket("/echo");
+    rustix::net::sockopt::set_socket_recv_buffer_size(socket.get_ref(), 64 * KIB).unwrap();
+    socket.send(Client::binary(vec![0; 16 * MIB])).unwrap();
+    sip(&server, socket.get_mut());
+    assert_eq!(server.next_event(), Event::Closed(Closed::WriteStall));
+}
+
+#[test]
+fn who_has_sent_much_must_go_on_faster_than_the_least_rate() {
+    let options = NetOptions::default()
+        .head_timeout(Duration::from_secs(1))
+        .min_body_rate(1)
+        .transfer_timeout(Duration::from_secs(2));
+    let server = Server::start(options);
+    let mut client = server.connect();
+    client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 16 * MIB));
+    client.send(vec![b'x'; 8 * MIB]);
+    let mut trickle = client.stream.try_clone().unwrap();
+    let trickling = std::thread::spawn(move || {
+        while trickle.write_all(b"xxxxxxxxxx").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    assert_eq!(client.answer().status, 408);
+    drop(client);
+    trickling.join().unwrap();
 }

@@ -100,6 +100,7 @@ impl App for TestApp {
             "/hold" => Kind::Hold,
             "/deadline" => Kind::Deadline(Some(Instant::now() + Duration::from_millis(300))),
             "/flood" => Kind::Flood,
+            "/patient" => Kind::Patient(None),
             "/toil" => Kind::Toil(Arc::default()),
             "/panic" => panic!("a test's own panic"),
             _ => return Err(Response::text(404, "no WebSocket here\n")),
@@ -124,6 +125,8 @@ enum Kind {
     /// Holds something from the message "hold" to the message "let go".
     Hold,
     Deadline(Option<Instant>),
+    /// A deadline so long after the last message came; "stall" keeps the worker for longer than that.
+    Patient(Option<Instant>),
     /// Answers every message with a megabyte.
     Flood,
     /// Takes two milliseconds for every message. At the first of them it starts a coroutine, which sends how many there
@@ -155,6 +158,13 @@ impl Endpoint for TestSocket {
     }
 
     fn message(&mut self, message: Message, held: &mut Held, out: &mut Outbox) -> Flow {
+        if let Kind::Patient(deadline) = &mut self.kind {
+            *deadline = Some(Instant::now() + Duration::from_millis(200));
+            let stalls = message == Message::text("stall");
+            while stalls && deadline.is_some_and(|deadline| Instant::now() < deadline) {
+                std::hint::spin_loop();
+            }
+        }
         match (&self.kind, &message) {
             (_, Message::Text(text)) if &**text == "panic" => panic!("a test's own panic"),
             (_, Message::Text(text)) if &**text == "close" => {
@@ -180,13 +190,13 @@ impl Endpoint for TestSocket {
 
     fn next_deadline(&self, _held: &Held) -> Option<Instant> {
         match self.kind {
-            Kind::Deadline(deadline) => deadline,
+            Kind::Deadline(deadline) | Kind::Patient(deadline) => deadline,
             _ => None,
         }
     }
 
     fn on_deadline(&mut self, now: Instant, _held: &mut Held, out: &mut Outbox) -> Flow {
-        if let Kind::Deadline(deadline) = &mut self.kind {
+        if let Kind::Deadline(deadline) | Kind::Patient(deadline) = &mut self.kind {
             assert!(deadline.take().is_some_and(|deadline| deadline <= now));
         }
         let _ = self.told.events.send(Event::Deadline);

@@ -337,6 +337,53 @@ fn a_slow_reader_is_waited_for_and_gets_everything() {
 }
 
 #[test]
+fn a_message_that_trickles_in_closes_with_1008_and_one_that_keeps_the_rate_does_not() {
+    let options = NetOptions::default()
+        .linger(Duration::ZERO)
+        .head_timeout(Duration::from_millis(500))
+        .min_body_rate(1_000)
+        .close_timeout(Duration::from_millis(300));
+    let server = Server::start(options);
+    // The header of a message, or half of it, or a message whose last frame does not come, or a control frame's half.
+    for begun in
+        [&[0x82, 0xFE, 0xFF, 0xFF, 0, 0, 0, 0][..], &[0x82], &[0x02, 0x81, 0, 0, 0, 0, 1], &[0x89, 0x82]]
+    {
+        let mut socket = server.socket("/echo");
+        echo(&mut socket, "before");
+        socket.get_mut().write_all(begun).unwrap();
+        assert_eq!(close_code(&mut socket), Some(CloseCode::Policy), "{begun:?}");
+        assert_eq!(server.next_event(), Event::Closed(Closed::ProtocolError(CloseCode::Policy)));
+    }
+    // What came fast earns nothing beyond the allowance.
+    let mut socket = server.socket("/echo");
+    let header = [&[0x82, 0xFF][..], &(2_u64 << 20).to_be_bytes(), &[0; 4]].concat();
+    socket.get_mut().write_all(&header).unwrap();
+    socket.get_mut().write_all(&vec![7; 1 << 20]).unwrap();
+    assert_eq!(close_code(&mut socket), Some(CloseCode::Policy));
+    assert_eq!(server.next_event(), Event::Closed(Closed::ProtocolError(CloseCode::Policy)));
+    // Silence between two messages is no message that comes slowly.
+    let mut socket = server.socket("/echo");
+    for _ in 0..2 {
+        echo(&mut socket, "hello");
+        std::thread::sleep(Duration::from_millis(1_200));
+    }
+    echo(&mut socket, "still here");
+}
+
+#[test]
+fn what_came_while_the_worker_was_busy_is_handled_before_a_deadline_that_it_moves() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/patient");
+    // The second one comes in time, but the first one keeps the worker beyond the deadline.
+    socket.write(Client::text("stall")).unwrap();
+    socket.write(Client::text("in time")).unwrap();
+    socket.flush().unwrap();
+    assert_eq!(socket.read().unwrap(), Client::text("stall"));
+    assert_eq!(socket.read().unwrap(), Client::text("in time"));
+    assert_eq!(socket.read().unwrap(), Client::text("time is up"));
+}
+
+#[test]
 fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_cut_off() {
     let options = NetOptions::default()
         .linger(Duration::ZERO)

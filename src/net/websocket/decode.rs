@@ -111,6 +111,11 @@ impl Decoder {
         self.take_payload(input, grant)
     }
 
+    /// Whether a frame or a message has begun and its end has not come.
+    pub(crate) fn is_amid(&self) -> bool {
+        self.message.is_some() || self.frame.is_some() || self.partial_len > 0
+    }
+
     /// Bytes that the message under way takes, if it is not a small one.
     pub(crate) fn charge(&self) -> usize {
         self.message.as_ref().map_or(0, |message| charge_of(message.payload.capacity()))
