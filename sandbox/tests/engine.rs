@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::{client_packets, intensity, peak, speech, Random, ALL_CHANNELS, PACKETS};
 use opus::Channels;
 use proptest::prelude::*;
+use sandbox::genre::Genre;
 use sandbox::pcm::SampleFormat;
 use sandbox::{
     AudioSandbox, Event, Incoming, Packets, Replacement, SampleRate, SandboxError, Scratch, Settings,
@@ -25,6 +26,7 @@ fn everything() -> SettingsUpdate {
         .fold(SettingsUpdate::default(), |update, stage| update.with(stage, true))
         .with("quality", "high_quality")
         .with("metering", true)
+        .with("genre", true)
         .with("equaliser.band_2_kind", "peak")
         .with("equaliser.band_2_gain_db", 3.0)
         .with("spatial.width", 1.5)
@@ -238,6 +240,27 @@ fn speaking_is_told_when_it_begins_and_when_it_ends() {
     assert!(starts.len() >= 2 && starts.iter().step_by(2).all(|start| *start), "{told:?}");
     assert!(!starts.last().unwrap() && starts.iter().skip(1).step_by(2).all(|start| !*start), "{told:?}");
     assert!((-40.0..-5.0).contains(&sandbox.readings().integrated_lufs.unwrap()));
+}
+
+#[test]
+fn speech_is_told_as_its_genre_and_the_chain_follows() {
+    let settings = SettingsUpdate::default().with("intensity", 0).with("genre", true);
+    let (mut follows, mut plain) = (sandbox(settings), sandbox(intensity(0.0)));
+    let mut adapted = speech(SampleRate::Hz48000, Channels::Mono);
+    let mut as_it_is = adapted.clone();
+    let mut told = Vec::new();
+    for (block, same) in adapted.chunks_mut(960).zip(as_it_is.chunks_mut(960)) {
+        follows.enhance(block).unwrap();
+        plain.enhance(same).unwrap();
+        told.extend(follows.events().iter().copied());
+    }
+    assert!(matches!(told[..], [Event::Genre { genre: Genre::Speech, .. }]), "{told:?}");
+    assert_eq!(follows.readings().genre, Some("speech"));
+    assert!(follows.readings().genre_confidence.unwrap() > 0.5);
+    // Neutral until the genre is known, and then the low shelf turns the rumble down.
+    let second = 48_000;
+    assert!(adapted[..second] == as_it_is[..second]);
+    assert!(adapted[6 * second..] != as_it_is[6 * second..]);
 }
 
 #[test]

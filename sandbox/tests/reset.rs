@@ -138,6 +138,7 @@ fn with_engine(mut wishes: SettingsUpdate, engine: Engine) -> SettingsUpdate {
     }
     wishes
         .with("quality", ["battery_saver", "balanced", "high_quality"][quality])
+        .with("genre", quality == 1)
         .with("equaliser.band_1_kind", "peak")
         .with("equaliser.band_1_gain_db", f64::from(stages) / 16.0)
         .with("equaliser.enabled", stages >> 2 & 1 == 1)

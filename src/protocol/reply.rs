@@ -1,6 +1,6 @@
 //! What the server says in a text message.
 
-use sandbox::{Readings, Settings, SpeechEvent};
+use sandbox::{Event, Readings, Settings, SpeechEvent};
 use serde::Serialize;
 
 /// A text message to a client.
@@ -44,6 +44,13 @@ pub enum Reply<'a> {
         /// Where in the talk spurt's sound, in milliseconds since its beginning.
         at_ms: f64,
     },
+    /// The sound is of another genre than before.
+    Genre {
+        /// The genre's name, or `unknown`.
+        genre: &'a str,
+        /// How probable it is, 0 to 1.
+        confidence: f32,
+    },
     /// Something was wrong.
     Error {
         /// What kind of thing.
@@ -63,12 +70,18 @@ impl Reply<'_> {
     }
 
     /// What a sandbox heard, in a stream of `sample_rate_hz`.
-    pub fn speaking(event: SpeechEvent, sample_rate_hz: u32) -> String {
-        let (speaking, at) = match event {
-            SpeechEvent::Started { at } => (true, at),
-            SpeechEvent::Stopped { at } => (false, at),
-        };
-        Reply::Speaking { speaking, at_ms: at as f64 * 1e3 / f64::from(sample_rate_hz) }.to_json()
+    pub fn heard(event: Event, sample_rate_hz: u32) -> String {
+        let milliseconds = |at: u64| at as f64 * 1e3 / f64::from(sample_rate_hz);
+        match event {
+            Event::Speech(SpeechEvent::Started { at }) => {
+                Reply::Speaking { speaking: true, at_ms: milliseconds(at) }
+            }
+            Event::Speech(SpeechEvent::Stopped { at }) => {
+                Reply::Speaking { speaking: false, at_ms: milliseconds(at) }
+            }
+            Event::Genre { genre, confidence } => Reply::Genre { genre: genre.name(), confidence },
+        }
+        .to_json()
     }
 
     /// An error without a time to try again.

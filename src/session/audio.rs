@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sandbox::framing::{Entries, Entry};
 use sandbox::{
-    AudioSandbox, Event, Incoming, Packets, Processed, Readings, Replacement, SandboxError, Scratch,
-    Settings, SettingsUpdate,
+    AudioSandbox, Incoming, Packets, Processed, Readings, Replacement, SandboxError, Scratch, Settings,
+    SettingsUpdate,
 };
 
 use super::answers::Answers;
@@ -226,8 +226,8 @@ impl Session {
                 deep_stack::scratch(|Buffers { scratch, answer }| {
                     let processed = sandbox.process_within(incoming, &|| begun.elapsed(), scratch, answer)?;
                     answers.add(answer);
-                    for Event::Speech(event) in sandbox.events() {
-                        answers.text(Reply::speaking(*event, rate_hz));
+                    for event in sandbox.events() {
+                        answers.text(Reply::heard(*event, rate_hz));
                     }
                     Ok(processed)
                 })

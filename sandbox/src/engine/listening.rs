@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::analysis::{LevelMeter, Loudness, SpeechEvent, VoiceActivity};
+use crate::genre::Genre;
 use crate::{Settings, Stream};
 
 /// Something that was heard.
@@ -10,6 +11,13 @@ use crate::{Settings, Stream};
 pub enum Event {
     /// Speech began or ended; counted in sample frames since the stream began.
     Speech(SpeechEvent),
+    /// The sound is of another genre than before.
+    Genre {
+        /// The genre.
+        genre: Genre,
+        /// How probable it is, 0 to 1.
+        confidence: f32,
+    },
 }
 
 /// What the meters show: `None` for what does not run.
@@ -33,6 +41,12 @@ pub struct Readings {
     /// Loudness of all that came out since the stream began; `None` also before there was any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integrated_lufs: Option<f32>,
+    /// What genre the sound is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub genre: Option<&'static str>,
+    /// How probable that is, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub genre_confidence: Option<f32>,
     /// By how much the noise gate turns down at the moment, 0 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate_reduction_db: Option<f32>,
@@ -53,6 +67,8 @@ pub(super) struct Listening {
     meters: Option<Box<(LevelMeter, Loudness)>>,
     hears_voice: bool,
     meters_run: bool,
+    /// The genre that was told last.
+    genre: Genre,
     events: Vec<Event>,
 }
 
@@ -63,6 +79,7 @@ impl Listening {
             meters: None,
             hears_voice: false,
             meters_run: false,
+            genre: Genre::Unknown,
             events: Vec::new(),
         };
         listening.start(settings);
@@ -71,7 +88,9 @@ impl Listening {
 
     pub(super) fn start(&mut self, settings: &Settings) {
         (self.hears_voice, self.meters_run) = (false, false);
+        self.genre = Genre::Unknown;
         self.events.clear();
+        self.events.reserve(MOST_EVENTS);
         self.set(settings);
     }
 
@@ -85,10 +104,7 @@ impl Listening {
             _ if !self.hears_voice => {}
             Some(voice) if goes_on => voice.set(parameters),
             Some(voice) => voice.start(stream, parameters),
-            None => {
-                self.events.reserve(MOST_EVENTS);
-                self.voice = Some(Box::new(VoiceActivity::new(stream, parameters)));
-            }
+            None => self.voice = Some(Box::new(VoiceActivity::new(stream, parameters))),
         }
         let goes_on = std::mem::replace(&mut self.meters_run, runs && settings.metering);
         match &mut self.meters {
@@ -106,11 +122,14 @@ impl Listening {
     /// Listens to what came in.
     pub(super) fn before(&mut self, block: &[f32]) {
         if let Some(voice) = self.voice.as_deref_mut().filter(|_| self.hears_voice) {
-            voice.process(block, |event| {
-                if self.events.len() < MOST_EVENTS {
-                    self.events.push(Event::Speech(event));
-                }
-            });
+            voice.process(block, |event| tell(&mut self.events, Event::Speech(event)));
+        }
+    }
+
+    /// Tells if the sound is of another genre than was told last.
+    pub(super) fn hear_genre(&mut self, genre: Genre, confidence: f32) {
+        if std::mem::replace(&mut self.genre, genre) != genre {
+            tell(&mut self.events, Event::Genre { genre, confidence });
         }
     }
 
@@ -140,6 +159,12 @@ impl Listening {
             integrated_lufs: loudness.and_then(Loudness::integrated_lufs),
             ..Readings::default()
         }
+    }
+}
+
+fn tell(events: &mut Vec<Event>, event: Event) {
+    if events.len() < MOST_EVENTS {
+        events.push(event);
     }
 }
 

@@ -4,7 +4,7 @@
 //!  in -> sanitise -> de-noise -> voice clarity -> gate -> compressor -> equaliser -> spatial -> limiter -> out
 //!           |            |                                                                       |
 //!           |            `-> voice activity                                                      `-> level, loudness
-//!           `-> genre ...> parameters of gate, compressor, equaliser, spatial
+//!           `-> genre ...> parameters of clarity, gate, compressor, equaliser, spatial
 //! ```
 //!
 //! A stage runs if the session has switched it on and its [`Quality`] has it. Stages are built when a session first
@@ -14,10 +14,13 @@
 //! What a session can do without (de-noise, and all that only listens) is *optional*: when a packet's time is spent
 //! ([`Budget`]), it is left out for the rest of that packet.
 
+mod adaptation;
 mod budget;
 mod listening;
 mod quality;
 mod slot;
+
+use adaptation::Adaptation;
 
 use crate::filter::sanitise;
 use crate::stage::{Compressor, Denoise, Equaliser, Limiter, NoiseGate, Spatial};
@@ -29,13 +32,17 @@ pub use listening::{Event, Readings};
 pub use quality::Quality;
 use slot::Slot;
 
-/// How often the budget is looked at: every 10 ms of sound.
+/// How often the budget is looked at and parameters follow the genre: every 10 ms of sound. Slices are counted from the
+/// stream's beginning, so that it makes no difference how a stream is cut.
 const SLICES_PER_SECOND: u32 = 100;
 
 /// All stages, for one stream.
 #[derive(Debug)]
 pub(crate) struct Engine {
     stream: Stream,
+    settings: Settings,
+    /// Sample frames of the current slice that were processed.
+    seen: usize,
     denoise: Slot<Denoise>,
     clarity: VoiceClarity,
     gate: Slot<NoiseGate>,
@@ -44,12 +51,17 @@ pub(crate) struct Engine {
     spatial: Slot<Spatial>,
     limiter: Slot<Limiter>,
     listening: Listening,
+    /// Built when first wanted, and kept.
+    adaptation: Option<Box<Adaptation>>,
+    adapts: bool,
 }
 
 impl Engine {
     pub(crate) fn new(settings: &Settings) -> Engine {
         let mut engine = Engine {
             stream: settings.stream(),
+            settings: *settings,
+            seen: 0,
             denoise: Slot::default(),
             clarity: VoiceClarity::new(settings),
             gate: Slot::default(),
@@ -58,6 +70,8 @@ impl Engine {
             spatial: Slot::default(),
             limiter: Slot::default(),
             listening: Listening::new(settings),
+            adaptation: None,
+            adapts: false,
         };
         engine.start(settings);
         engine
@@ -66,17 +80,42 @@ impl Engine {
     /// Begins a new stream.
     pub(crate) fn start(&mut self, settings: &Settings) {
         self.stream = settings.stream();
-        self.clarity.start(settings);
+        self.seen = 0;
+        self.adapts = false;
         self.listening.start(settings);
-        self.each_slot(settings, true);
+        let settings = self.begin_adapting(settings);
+        self.clarity.start(&settings);
+        self.each_slot(&settings, true);
     }
 
     /// Puts other parameters in force in mid-stream. A stage that is switched on begins anew; one with a delay then
     /// begins with silence of that length.
     pub(crate) fn set(&mut self, settings: &Settings) {
-        self.clarity.set_intensity(settings.intensity());
         self.listening.set(settings);
-        self.each_slot(settings, false);
+        let settings = self.begin_adapting(settings);
+        self.clarity.set_intensity(settings.intensity());
+        self.each_slot(&settings, false);
+    }
+
+    /// Takes `settings` over, and gives them as the genre wants them. An adaptation that is switched on begins anew.
+    fn begin_adapting(&mut self, settings: &Settings) -> Settings {
+        self.settings = *settings;
+        let goes_on = std::mem::replace(&mut self.adapts, settings.genre && settings.quality.has_analysis());
+        match &mut self.adaptation {
+            _ if !self.adapts || goes_on => {}
+            Some(adaptation) => adaptation.start(self.stream),
+            None => self.adaptation = Some(Box::new(Adaptation::new(self.stream))),
+        }
+        self.adapted()
+    }
+
+    fn adapting(&mut self) -> Option<&mut Adaptation> {
+        self.adaptation.as_deref_mut().filter(|_| self.adapts)
+    }
+
+    fn adapted(&self) -> Settings {
+        let adaptation = self.adaptation.as_deref().filter(|_| self.adapts);
+        adaptation.map_or(self.settings, |adaptation| adaptation.adapt(&self.settings))
     }
 
     fn each_slot(&mut self, settings: &Settings, anew: bool) {
@@ -93,25 +132,52 @@ impl Engine {
     pub(crate) fn process(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>) {
         self.listening.begin();
         sanitise::within_limit(pcm);
-        let slice = (self.stream.sample_rate_hz / SLICES_PER_SECOND) as usize * self.stream.channels;
-        for block in pcm.chunks_mut(slice) {
-            let all = budget.has_time();
-            match all {
-                true => self.denoise.with(|denoise| denoise.process(block)),
-                false => self.denoise.with(|denoise| denoise.pass(block)),
+        let channels = self.stream.channels;
+        let slice = (self.stream.sample_rate_hz / SLICES_PER_SECOND) as usize;
+        let mut rest = pcm;
+        while rest.len() >= channels {
+            let frames = (slice - self.seen).min(rest.len() / channels);
+            let (block, behind) = rest.split_at_mut(frames * channels);
+            rest = behind;
+            self.process_part(block, budget.has_time());
+            self.seen += frames;
+            if self.seen == slice {
+                self.seen = 0;
+                self.follow_genre(slice);
             }
-            if all {
-                self.listening.before(block);
-            }
-            self.clarity.process(block);
-            self.gate.with(|gate| gate.process(block));
-            self.compressor.with(|compressor| compressor.process(block));
-            self.equaliser.with(|equaliser| equaliser.process(block));
-            self.spatial.with(|spatial| spatial.process(block));
-            self.limiter.with(|limiter| limiter.process(block));
-            if all {
-                self.listening.after(block);
-            }
+        }
+    }
+
+    /// A slice, or a part of one, with or without what is optional.
+    fn process_part(&mut self, block: &mut [f32], all: bool) {
+        if all {
+            self.adapting().into_iter().for_each(|adaptation| adaptation.hear(block));
+            self.denoise.with(|denoise| denoise.process(block));
+            self.listening.before(block);
+        } else {
+            self.denoise.with(|denoise| denoise.pass(block));
+        }
+        self.clarity.process(block);
+        self.gate.with(|gate| gate.process(block));
+        self.compressor.with(|compressor| compressor.process(block));
+        self.equaliser.with(|equaliser| equaliser.process(block));
+        self.spatial.with(|spatial| spatial.process(block));
+        self.limiter.with(|limiter| limiter.process(block));
+        if all {
+            self.listening.after(block);
+        }
+    }
+
+    /// The end of a slice: moves the parameters on towards the genre's.
+    fn follow_genre(&mut self, slice: usize) {
+        let Some(adaptation) = self.adapting() else { return };
+        let moved = adaptation.advance(slice);
+        let (genre, confidence) = (adaptation.genre(), adaptation.confidence());
+        self.listening.hear_genre(genre, confidence);
+        if moved {
+            let settings = self.adapted();
+            self.clarity.set_intensity(settings.intensity());
+            self.each_slot(&settings, false);
         }
     }
 
@@ -123,6 +189,9 @@ impl Engine {
     /// What the meters show.
     pub(crate) fn readings(&self) -> Readings {
         let mut readings = self.listening.readings();
+        let adaptation = self.adaptation.as_deref().filter(|_| self.adapts);
+        readings.genre = adaptation.map(|adaptation| adaptation.genre().name());
+        readings.genre_confidence = adaptation.map(Adaptation::confidence);
         readings.gate_reduction_db = self.gate.get(NoiseGate::reduction_db);
         readings.compressor_reduction_db = self.compressor.get(Compressor::reduction_db);
         readings.limiter_reduction_db = self.limiter.get(Limiter::reduction_db);

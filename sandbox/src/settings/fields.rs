@@ -114,6 +114,12 @@ pub(super) const FIELDS: &[Field] = &[
         set: |settings, raw| raw.flag().map(|value| settings.metering = value),
     },
     Field {
+        name: "genre",
+        accepted: FLAG,
+        get: |settings| settings.genre.into(),
+        set: |settings, raw| raw.flag().map(|value| settings.genre = value),
+    },
+    Field {
         name: "intensity",
         accepted: "a number from 0 to 2",
         get: |settings| short(settings.intensity).into(),

@@ -110,6 +110,7 @@ pub struct Settings {
     /// In units of 2.5 ms.
     pub(crate) packet_units: u8,
     pub(crate) metering: bool,
+    pub(crate) genre: bool,
     pub(crate) denoise: Switched<DenoiseParameters>,
     pub(crate) noise_gate: Switched<NoiseGateParameters>,
     pub(crate) compressor: Switched<CompressorParameters>,
@@ -142,6 +143,7 @@ impl Default for Settings {
             framing: false,
             packet_units: 8,
             metering: false,
+            genre: false,
             denoise: Switched { on: true, ..Switched::default() },
             noise_gate: Switched::default(),
             compressor: Switched::default(),

@@ -162,7 +162,7 @@ mod tests {
         let json = serde_json::json!({
             "sample_rate": 16000, "channels": 2, "quality": "high_quality", "max_processing_time_ms": 2.5,
             "input_format": "s24le", "output_format": "f32le", "input_sample_rate": 44100,
-            "output_sample_rate": "same", "framing": true, "packet_ms": 2.5, "metering": true, "intensity": 1.7,
+            "output_sample_rate": "same", "framing": true, "packet_ms": 2.5, "metering": true, "genre": true, "intensity": 1.7,
             "bitrate": 24000, "vbr": false, "complexity": 9, "dtx": true, "signal": "voice", "fec": true,
             "expected_loss_percent": 12, "application": "lowdelay",
             "denoise": { "enabled": false, "strength": 0.3 },
@@ -248,6 +248,7 @@ mod tests {
             ("framing", vec!["true"], vec!["1"]),
             ("packet_ms", vec!["2.5", "20", "120"], vec!["0", "3", "30", "140", "\"20\""]),
             ("metering", vec!["true"], vec!["\"yes\""]),
+            ("genre", vec!["true"], vec!["\"rock\""]),
             ("intensity", vec!["0", "0.5", "2"], vec!["-0.1", "2.01", "1e400", "\"1\"", "false"]),
             (
                 "bitrate",
