@@ -42,8 +42,8 @@ pub(crate) struct Driver<'a, A: App> {
     pub(crate) link: &'a Arc<Link<A>>,
     pub(crate) readiness: Readiness,
     waiter: Option<Arc<Waiter>>,
-    /// What has been done in this turn, in bytes. A wait begins no new one: the worker does not look at its sockets as
-    /// long as what is waited for is a coroutine that runs at once.
+    /// What has been done in this turn, in bytes. A wait for the socket begins a new one. A wait for a request's coroutine
+    /// does not: the worker does not look at its sockets as long as what is waited for runs at once.
     worked: usize,
     /// Where it waits for its next turn; `None` until it first does.
     place: Option<Arc<Place>>,
@@ -147,6 +147,9 @@ impl<A: App> Driver<'_, A> {
             // A waiter may return early; the state tells whether somebody woke this driver.
             while !self.link.state.is_driven() {
                 let _ = waiter.park(None);
+            }
+            if !interest.intersects(Flags::OUTCOME) {
+                self.worked = 0;
             }
         }
     }
