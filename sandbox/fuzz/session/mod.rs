@@ -108,7 +108,7 @@ impl Run {
             }
             Step::Repeat(packet, times) => {
                 let bytes = packet.bytes(self.sandbox.settings());
-                for _ in 0..*times % 32 {
+                for _ in 0..*times % 8 {
                     self.process(Incoming::Packet(&bytes));
                 }
             }

@@ -60,7 +60,7 @@ impl Resampling {
     fn feed(&self, resampler: &mut Resampler) {
         let channels = resampler.channels();
         let (mut output, mut frames_in, mut sound) = (Vec::new(), 0, true);
-        for block in self.blocks.iter().take(6) {
+        for block in self.blocks.iter().take(4) {
             let mut block = block.samples();
             block.truncate(block.len() / channels * channels);
             sound &= block.iter().all(|sample| sample.abs() <= LOUDEST_SAMPLE);

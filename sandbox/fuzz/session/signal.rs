@@ -3,7 +3,7 @@
 use arbitrary::Arbitrary;
 
 /// The most sample frames of a signal.
-const MOST: usize = 12_000;
+const MOST: usize = 6_000;
 
 /// Samples, whatever their number of channels.
 #[derive(Debug, Arbitrary)]

@@ -1,6 +1,7 @@
 //! One value as a client wrote it, before anybody has checked it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +94,13 @@ impl RawValue {
 
 /// The f64 with the fewest digits that is this f32, so that 0.1 is reported as 0.1.
 pub(super) fn short(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
+    // Written in place, for no change of settings allocates; the longest is -1.17549435e-38.
+    let mut digits = [0; 24];
+    let room = digits.len();
+    let mut rest = &mut digits[..];
+    let written = write!(rest, "{value:e}").map(|()| room - rest.len()).unwrap_or(0);
+    let digits = std::str::from_utf8(&digits[..written]).unwrap_or("");
+    digits.parse().unwrap_or(f64::from(value))
 }
 
 /// A client's text in quotes, cut to a printable length.
