@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sandbox::{AudioSandbox, Packets, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Format, Incoming, Packets, Scratch, Settings, SettingsUpdate};
 use sandpool::audio_file::Recording;
-use sandpool::runtime::{deep_stack, spawn, time};
-use sandpool::runtime::{Lease, Pool, PoolOptions};
+use sandpool::runtime::{deep_stack, spawn, start, time};
+use sandpool::runtime::{Lease, Pool, PoolOptions, RuntimeOptions};
 
 /// Fewer sandboxes than coroutines in every test, so that each is lent again and again.
 const SANDBOXES: usize = 8;
 
 fn pool() -> Pool<AudioSandbox> {
+    start(RuntimeOptions::default().workers(2));
     let options = PoolOptions::default().capacity(SANDBOXES).acquire_timeout(Duration::from_secs(60));
     Pool::new(options, || AudioSandbox::new(Settings::default())).unwrap()
 }
@@ -27,12 +28,15 @@ fn at_rate(hz: i64) -> Settings {
 
 /// 20 ms blocks of real speech at the settings' rate and channels, `count` of them from block `first` on.
 fn speech(settings: &Settings, first: usize, count: usize) -> Vec<Vec<f32>> {
+    speech_at(settings.sample_rate().hz(), settings.channel_count(), first, count)
+}
+
+fn speech_at(rate: u32, channels: usize, first: usize, count: usize) -> Vec<Vec<f32>> {
     static RECORDING: std::sync::OnceLock<Recording> = std::sync::OnceLock::new();
     let recording = RECORDING.get_or_init(|| {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sandbox/tests/audio/voice_16k.wav");
         Recording::from_wav(&std::fs::read(path).unwrap()).unwrap()
     });
-    let rate = settings.sample_rate().hz();
     let per_block = rate as usize / 50;
     // One second more than is needed, from somewhere in the recording.
     let from = (first * 320) % (recording.frames() - 64_000);
@@ -45,7 +49,7 @@ fn speech(settings: &Settings, first: usize, count: usize) -> Vec<Vec<f32>> {
         .map(|block| {
             let mono = &samples[block * per_block..(block + 1) * per_block];
             // The right channel at half the level: the two must not be taken for one.
-            match settings.channel_count() {
+            match channels {
                 1 => mono.to_vec(),
                 _ => mono.iter().flat_map(|&sample| [sample, sample * 0.5]).collect(),
             }
@@ -146,18 +150,36 @@ fn clarity(settings: Settings, first: usize, count: usize) -> Job {
     })
 }
 
+/// Speech in the settings' input format, in and out. Of every seventh packet there is only word that it was lost.
 fn full_pipeline(settings: Settings, first: usize, count: usize) -> Job {
-    let packets = packets(&settings, first, count);
+    let packets = match settings.input_format() {
+        Format::Opus => packets(&settings, first, count),
+        Format::Pcm(format) => {
+            speech_at(settings.input_sample_rate(), settings.channel_count(), first, count)
+                .iter()
+                .map(|block| {
+                    let mut bytes = Vec::new();
+                    format.encode(block, &mut bytes);
+                    bytes
+                })
+                .collect()
+        }
+    };
     Arc::new(move |steps| {
         steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
-        let process = |packet: &Vec<u8>| {
+        let mut answers = Vec::new();
+        for (index, packet) in packets.iter().enumerate() {
             let mut answer = Packets::default();
             steps(&mut |sandbox, scratch| {
-                sandbox.process(packet, scratch, &mut answer).unwrap();
+                let incoming = match index % 7 {
+                    6 => Incoming::Lost { next: packets.get(index + 1).map(Vec::as_slice) },
+                    _ => Incoming::Packet(packet),
+                };
+                sandbox.process(incoming, scratch, &mut answer).unwrap();
             });
-            answer[0].to_vec()
-        };
-        packets.iter().map(process).collect()
+            answers.extend(answer.iter().map(<[u8]>::to_vec));
+        }
+        answers
     })
 }
 
@@ -170,6 +192,46 @@ fn stereo(hz: i64, intensity: f64, bitrate: i64, complexity: i64) -> Settings {
             .with("bitrate", bitrate)
             .with("complexity", complexity),
     )
+}
+
+/// PCM at one rate, worked on at another, and given at a third.
+fn resampled(from: i64, through: i64, to: i64, formats: [&str; 2], channels: i64) -> Settings {
+    settings(
+        SettingsUpdate::default()
+            .with("sample_rate", through)
+            .with("channels", channels)
+            .with("input_format", formats[0])
+            .with("output_format", formats[1])
+            .with("input_sample_rate", from)
+            .with("output_sample_rate", to),
+    )
+}
+
+/// Which stages run is in the bits of `stages`; their parameters differ as well.
+fn chain(stages: usize, quality: &str) -> SettingsUpdate {
+    let part = stages as f64 / 256.0;
+    let names = [
+        "denoise",
+        "noise_gate",
+        "compressor",
+        "equaliser",
+        "spatial",
+        "limiter",
+        "voice_activity",
+        "metering",
+    ];
+    let update = SettingsUpdate::default()
+        .with("quality", quality)
+        .with("noise_gate.threshold_db", -60.0 + 20.0 * part)
+        .with("compressor.threshold_db", -30.0 + 20.0 * part)
+        .with("equaliser.band_2_kind", "peak")
+        .with("equaliser.band_2_gain_db", 12.0 * part - 6.0)
+        .with("spatial.width", 0.5 + part)
+        .with("limiter.ceiling_db", -6.0 + 5.0 * part);
+    names
+        .into_iter()
+        .enumerate()
+        .fold(update, |update, (bit, name)| update.with(name, stages >> bit & 1 == 1))
 }
 
 const RATES: [i64; 5] = [8_000, 12_000, 16_000, 24_000, 48_000];
@@ -193,6 +255,64 @@ fn mixed_sample_rates_at_once() {
 fn concurrent_clarity() {
     let strength = |n: usize| stereo(RATES[n % 5], n as f64 * 2.0 / 59.0, 32_000, 5);
     each_gets_what_a_lone_run_gets((0..60).map(|n| clarity(strength(n), n * 3, 10)).collect());
+}
+
+#[test]
+fn concurrent_resampling() {
+    let ways = [
+        (44_100, 16_000, 48_000),
+        (48_000, 48_000, 8_000),
+        (22_050, 24_000, 96_000),
+        (8_000, 48_000, 44_100),
+        (96_000, 12_000, 32_000),
+        (32_000, 8_000, 22_050),
+    ];
+    let formats = [["s16le", "f32le"], ["f32le", "s24le"], ["s24le", "opus"], ["opus", "s16le"]];
+    let jobs = (0..72).map(|n| {
+        let (from, through, to) = ways[n % ways.len()];
+        full_pipeline(resampled(from, through, to, formats[n / 6 % 4], 1 + (n / 24) as i64 % 2), n * 4, 10)
+    });
+    each_gets_what_a_lone_run_gets(jobs.collect());
+}
+
+#[test]
+fn concurrent_spatial_stereo() {
+    let spatial = |n: usize| {
+        let part = n as f64 / 59.0;
+        let placed = SettingsUpdate::default()
+            .with("spatial.width", 2.0 * part)
+            .with("spatial.depth", 1.0 - part)
+            .with("spatial.pan", 2.0 * part - 1.0);
+        stereo(RATES[n % 5], 0.0, 48_000, 5).with(&placed).unwrap()
+    };
+    let job = |n: usize| match n % 2 {
+        0 => clarity(spatial(n), n * 3, 10),
+        _ => full_pipeline(spatial(n), n * 3, 10),
+    };
+    each_gets_what_a_lone_run_gets((0..60).map(job).collect());
+}
+
+#[test]
+fn mixed_chains() {
+    let qualities = ["high_quality", "balanced", "high_quality", "battery_saver"];
+    let jobs = (0..64).map(|n| {
+        // Every stage with and without each other one, in an order that leaves none out for long.
+        let update = chain(n * 37 % 256, qualities[n % 4]).with("intensity", n as f64 / 32.0);
+        let stream = match n % 3 {
+            0 => resampled(44_100, RATES[n % 5], 48_000, ["s16le", "opus"], 1 + n as i64 % 2),
+            1 => stereo(RATES[n % 5], 1.0, 48_000, 5),
+            _ => at_rate(RATES[n % 5]),
+        };
+        full_pipeline(stream.with(&update).unwrap(), n * 5, 12)
+    });
+    each_gets_what_a_lone_run_gets(jobs.collect());
+}
+
+#[test]
+fn everything_at_once_in_high_quality() {
+    let everything =
+        |n: usize| stereo(RATES[n % 5], 2.0, 64_000, 10).with(&chain(255, "high_quality")).unwrap();
+    each_gets_what_a_lone_run_gets((0..24).map(|n| full_pipeline(everything(n), n * 6, 15)).collect());
 }
 
 #[test]

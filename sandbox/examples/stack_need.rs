@@ -8,7 +8,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::thread;
 
-use sandbox::{AudioSandbox, Channels, Packets, SampleRate, Scratch, Settings, SettingsUpdate};
+use sandbox::{
+    AudioSandbox, Channels, Format, Incoming, Packets, SampleRate, Scratch, Settings, SettingsUpdate,
+};
 
 const PAGE: usize = 4096;
 const STACK: usize = 1 << 20;
@@ -30,6 +32,20 @@ fn main() -> Outcome<()> {
                 }
                 let milliseconds = units as f32 * 2.5;
                 println!("{channels:?}, {} Hz, {milliseconds} ms: {}", rate.hz(), line.join(", "));
+            }
+            for formats in [["opus", "opus"], ["s16le", "opus"], ["f32le", "s24le"]] {
+                let mut line = Vec::new();
+                for step in ["build", "first", "warm"] {
+                    order += 1;
+                    line.push(format!("{step} {}", need(order, everything(step, channels, rate, formats)?)?));
+                }
+                println!(
+                    "{channels:?}, {} Hz, all stages, {} to {}: {}",
+                    rate.hz(),
+                    formats[0],
+                    formats[1],
+                    line.join(", ")
+                );
             }
         }
     }
@@ -55,6 +71,88 @@ fn need(order: usize, work: impl FnOnce() -> Outcome<()> + Send + 'static) -> Ou
         Outcome::Ok((pages - untouched + 1) * PAGE / 1024)
     };
     thread::Builder::new().stack_size(size).spawn(measured)?.join().map_err(|_| "panicked")?
+}
+
+/// All stages on, de-noise as well, and PCM at other rates: building all of it in a sandbox that has none yet, the first
+/// packets of all after that, or packets, losses and resets in one that is warm.
+fn everything(
+    step: &'static str,
+    channels: Channels,
+    rate: SampleRate,
+    formats: [&'static str; 2],
+) -> Outcome<impl FnOnce() -> Outcome<()> + Send + 'static> {
+    let stages = [
+        "denoise",
+        "noise_gate",
+        "compressor",
+        "equaliser",
+        "spatial",
+        "limiter",
+        "voice_activity",
+        "metering",
+    ];
+    let wishes = stages
+        .into_iter()
+        .fold(SettingsUpdate::default(), |update, stage| update.with(stage, true))
+        .with("quality", "high_quality")
+        .with("equaliser.band_2_kind", "peak")
+        .with("equaliser.band_2_gain_db", 3.0)
+        .with("fec", true)
+        .with("expected_loss_percent", 20)
+        .with("input_format", formats[0])
+        .with("output_format", formats[1])
+        .with("input_sample_rate", 44_100)
+        .with("output_sample_rate", 96_000);
+    let settings = Settings::default().with_channels(channels).with_sample_rate(rate).with(&wishes)?;
+    let channels = settings.channel_count();
+    let mut blocks = Vec::new();
+    match settings.input_format() {
+        Format::Opus => {
+            let mut encoder = AudioSandbox::new(settings)?;
+            let block = rate.hz() as usize / 50 * channels;
+            let (mut scratch, mut out) = (Scratch::default(), Packets::default());
+            for block in speech_and_noise(50 * block, 3 * channels)?.chunks_exact(block) {
+                encoder.encode(block, &mut scratch, &mut out)?;
+                blocks.push(out[0].to_vec());
+            }
+        }
+        Format::Pcm(format) => {
+            for block in speech_and_noise(50 * 882 * channels, 3 * channels)?.chunks_exact(882 * channels) {
+                let mut bytes = Vec::new();
+                format.encode(block, &mut bytes);
+                blocks.push(bytes);
+            }
+        }
+    }
+    let mut sandbox = AudioSandbox::new(Settings::default())?;
+    let (mut scratch, mut out) = (Scratch::default(), Packets::default());
+    if step != "build" {
+        sandbox.configure(&settings)?;
+    }
+    if step == "warm" {
+        through(&blocks, &mut sandbox, &mut scratch, &mut out)?;
+    }
+    Ok(move || match step {
+        "build" => Ok(sandbox.configure(&settings)?),
+        _ => {
+            through(&blocks, &mut sandbox, &mut scratch, &mut out)?;
+            Ok(sandbox.restart()?)
+        }
+    })
+}
+
+/// Each block, and once more as one that was lost.
+fn through(
+    blocks: &[Vec<u8>],
+    sandbox: &mut AudioSandbox,
+    scratch: &mut Scratch,
+    out: &mut Packets,
+) -> Outcome<()> {
+    for block in blocks {
+        sandbox.process(block, scratch, out)?;
+        sandbox.process(Incoming::Lost { next: Some(block) }, scratch, out)?;
+    }
+    Ok(())
 }
 
 /// One step, with everything it needs made before.

@@ -5,8 +5,7 @@
 
 use opus::{Application, Channels, Signal};
 
-use super::group::short;
-use super::value::RawValue;
+use super::value::{short, RawValue};
 use super::{Format, SampleRate, Settings};
 use crate::resample::RATES_HZ;
 use crate::Quality;

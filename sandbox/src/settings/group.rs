@@ -3,7 +3,7 @@
 use serde::ser::{SerializeMap, Serializer};
 use serde::Serialize;
 
-use super::value::RawValue;
+use super::value::{short, RawValue};
 use crate::{Described, Parameter};
 
 /// A stage that can be switched, and its parameters, which it keeps while it is off.
@@ -86,9 +86,4 @@ impl Serialize for dyn Group + '_ {
         }
         map.end()
     }
-}
-
-/// The f64 with the fewest digits that is this f32, so that 0.1 is reported as 0.1.
-pub(super) fn short(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }

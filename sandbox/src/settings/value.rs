@@ -1,6 +1,7 @@
 //! One value as a client wrote it, before anybody has checked it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +53,9 @@ impl RawValue {
             RawValue::Number(value) => *value,
             _ => return None,
         };
-        // Compared in f64: the nearest f32 of what lies just beyond the end of the range could be the end itself.
-        (f64::from(least)..=f64::from(most)).contains(&number).then_some(number as f32)
+        // Compared in f64: the nearest f32 of what lies just beyond the end of the range could be the end itself. And with
+        // the ends as people write them: the f32 nearest to 0.1 is a little more than 0.1.
+        (short(least)..=short(most)).contains(&number).then_some(number as f32)
     }
 
     /// A whole number; `16000.0` is one too, for there are clients whose numbers are all floats.
@@ -88,6 +90,17 @@ impl RawValue {
             RawValue::Null(()) => "null".to_owned(),
         }
     }
+}
+
+/// The f64 with the fewest digits that is this f32, so that 0.1 is reported as 0.1.
+pub(super) fn short(value: f32) -> f64 {
+    // Written in place, for no change of settings allocates; the longest is -1.17549435e-38.
+    let mut digits = [0; 24];
+    let room = digits.len();
+    let mut rest = &mut digits[..];
+    let written = write!(rest, "{value:e}").map(|()| room - rest.len()).unwrap_or(0);
+    let digits = std::str::from_utf8(&digits[..written]).unwrap_or("");
+    digits.parse().unwrap_or(f64::from(value))
 }
 
 /// A client's text in quotes, cut to a printable length.
