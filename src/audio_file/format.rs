@@ -3,7 +3,7 @@
 /// The lowest sample rate that is read, in Hz.
 pub const MIN_SAMPLE_RATE_HZ: u32 = 8_000;
 /// The highest sample rate that is read, in Hz.
-pub const MAX_SAMPLE_RATE_HZ: u32 = 48_000;
+pub const MAX_SAMPLE_RATE_HZ: u32 = 96_000;
 
 /// How one sample is stored. In memory a sample is always an `f32` with full scale at 1.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

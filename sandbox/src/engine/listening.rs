@@ -92,8 +92,8 @@ impl Listening {
         self.events.clear();
     }
 
-    /// Listens to what came in.
-    pub(super) fn before(&mut self, block: &[f32]) {
+    /// Listens to what came in, and says whether anything does.
+    pub(super) fn before(&mut self, block: &[f32]) -> bool {
         if let Some(voice) = self.voice.as_deref_mut().filter(|_| self.hears_voice) {
             voice.process(block, |event| {
                 if self.events.len() < MOST_EVENTS {
@@ -101,14 +101,16 @@ impl Listening {
                 }
             });
         }
+        self.hears_voice
     }
 
-    /// Listens to what goes out.
-    pub(super) fn after(&mut self, block: &[f32]) {
+    /// Listens to what goes out, and says whether anything does.
+    pub(super) fn after(&mut self, block: &[f32]) -> bool {
         if let Some((level, loudness)) = self.meters.as_deref_mut().filter(|_| self.meters_run) {
             level.process(block);
             loudness.process(block);
         }
+        self.meters_run
     }
 
     pub(super) fn events(&self) -> &[Event] {

@@ -18,6 +18,7 @@ mod budget;
 mod listening;
 mod quality;
 mod slot;
+mod watch;
 
 use crate::filter::sanitise;
 use crate::stage::{Compressor, Denoise, Equaliser, Limiter, NoiseGate, Spatial};
@@ -28,6 +29,9 @@ use listening::Listening;
 pub use listening::{Event, Readings};
 pub use quality::Quality;
 use slot::Slot;
+pub use watch::StageTimes;
+pub(crate) use watch::Timed;
+use watch::{Unwatched, Watch};
 
 /// How often the budget is looked at: every 10 ms of sound.
 const SLICES_PER_SECOND: u32 = 100;
@@ -91,27 +95,43 @@ impl Engine {
 
     /// Processes interleaved samples in place, and keeps to `budget`.
     pub(crate) fn process(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>) {
+        self.run(pcm, budget, &mut Unwatched);
+    }
+
+    /// The same by a clock that looks at each stage.
+    pub(crate) fn process_timed(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>, timed: &mut Timed<'_>) {
+        self.run(pcm, budget, timed);
+    }
+
+    fn run(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>, watch: &mut impl Watch) {
         self.listening.begin();
+        watch.begin();
         sanitise::within_limit(pcm);
+        watch.lap("sanitise", true);
         let slice = (self.stream.sample_rate_hz / SLICES_PER_SECOND) as usize * self.stream.channels;
         for block in pcm.chunks_mut(slice) {
             let all = budget.has_time();
-            match all {
+            let ran = match all {
                 true => self.denoise.with(|denoise| denoise.process(block)),
                 false => self.denoise.with(|denoise| denoise.pass(block)),
-            }
-            if all {
-                self.listening.before(block);
-            }
+            };
+            watch.lap("denoise", ran);
+            let ran = all && self.listening.before(block);
+            watch.lap("voice_activity", ran);
             self.clarity.process(block);
-            self.gate.with(|gate| gate.process(block));
-            self.compressor.with(|compressor| compressor.process(block));
-            self.equaliser.with(|equaliser| equaliser.process(block));
-            self.spatial.with(|spatial| spatial.process(block));
-            self.limiter.with(|limiter| limiter.process(block));
-            if all {
-                self.listening.after(block);
-            }
+            watch.lap("voice_clarity", self.clarity.changes_anything());
+            let ran = self.gate.with(|gate| gate.process(block));
+            watch.lap("noise_gate", ran);
+            let ran = self.compressor.with(|compressor| compressor.process(block));
+            watch.lap("compressor", ran);
+            let ran = self.equaliser.with(|equaliser| equaliser.process(block));
+            watch.lap("equaliser", ran);
+            let ran = self.spatial.with(|spatial| spatial.process(block));
+            watch.lap("spatial", ran);
+            let ran = self.limiter.with(|limiter| limiter.process(block));
+            watch.lap("limiter", ran);
+            let ran = all && self.listening.after(block);
+            watch.lap("metering", ran);
         }
     }
 
