@@ -86,12 +86,12 @@ pub struct ProcessArgs {
 }
 
 const HELP: &str = "\
-Stages, in the engine's order: denoise, voice_activity (listens only), voice_clarity, noise_gate, compressor, equaliser,
-spatial, limiter. For example:
+Stages, in the engine's order: denoise, voice_activity (listens only),
+voice_clarity, noise_gate, compressor, equaliser, spatial, limiter. Examples:
 
-  sandpool process in.wav out.wav --chain noise_gate,compressor:ratio=4:threshold_db=-24,limiter --report
-  sandpool process in.wav out.wav --chain equaliser:band_1_kind=high_pass:band_1_frequency_hz=80 --rate 44100
-  sandpool process in.wav out.wav --quality high_quality --set limiter.ceiling_db=-3 --plot out.svg";
+  sandpool process in.wav out.wav --chain noise_gate,compressor:ratio=4,limiter
+  sandpool process in.wav out.wav --set limiter.ceiling_db=-3 --plot out.svg
+  sandpool process in.wav out.wav --chain spatial:width=1.5 --channels stereo";
 
 /// Processes the recording and says how it went on standard output and standard error. The exit code is 1 when a file
 /// can't be read or written.

@@ -246,7 +246,7 @@ impl Display for Report {
         if let Some(BeforeAfter { before, after }) = &self.levels {
             writeln!(f, "\nlevels                    before        after")?;
             let mut row = |name: &str, unit: &str, before: Option<f64>, after: Option<f64>| {
-                writeln!(f, "  {name:<18} {} {}", in_unit(before, unit), in_unit(after, unit))
+                writeln!(f, "  {name:<18} {} {}", in_unit(before, unit), in_unit(after, unit).trim_end())
             };
             let wide = |value: Option<f32>| value.map(f64::from);
             row("loudness", "LUFS", wide(before.integrated_lufs), wide(after.integrated_lufs))?;
@@ -259,7 +259,7 @@ impl Display for Report {
             writeln!(f, "\ngain reduction              mean         most")?;
             for Gain { stage, mean_db, most_db } in &self.gain_reduction {
                 let [mean, most] = [mean_db, most_db].map(|db| in_unit(Some(f64::from(*db)), "dB"));
-                writeln!(f, "  {stage:<18} {mean} {most}")?;
+                writeln!(f, "  {stage:<18} {mean} {}", most.trim_end())?;
             }
         }
         // What the engine heard: whatever else it comes to tell of a recording is said here.

@@ -62,16 +62,17 @@ pub(super) fn draw(svg: &mut Svg, panel: Panel, before: &Recording, enhanced: &E
     legend(svg, panel, &curves);
 }
 
-/// To the left of the panel's upper right corner, above it.
+/// Above the panel's upper right corner.
 fn legend(svg: &mut Svg, panel: Panel, curves: &[Curve]) {
+    /// About what a character of a label takes.
+    const CHARACTER: f64 = 6.2;
     let y = panel.top - 11.0;
     let mut right = RIGHT;
     for curve in curves {
-        svg.text((right, y + 4.0), Anchor::End, "label", &curve.name);
-        let left = right - 6.0 * curve.name.len() as f64 - 30.0;
-        let points = [Some((left, y)), Some((left + 22.0, y))];
-        svg.curve(points.into_iter(), curve.colour, curve.dashes);
-        right = left - 18.0;
+        let left = right - CHARACTER * curve.name.len() as f64 - 28.0;
+        svg.curve([Some((left, y)), Some((left + 22.0, y))].into_iter(), curve.colour, curve.dashes);
+        svg.text((left + 27.0, y + 4.0), Anchor::Start, "label", &curve.name);
+        right = left - 12.0;
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn draw(title: &Title<'_>, before: &Recording, enhanced: &Enhanced) -
         spectrogram::legend(&mut svg, panel, range);
     }
 
-    heading(&mut svg, gain, "Gain");
+    heading(&mut svg, gain, "Gain reduction and level");
     gain::draw(&mut svg, gain, before, enhanced);
     time_grid(&mut svg, gain, time, true);
     time_labels(&mut svg, gain, time);

@@ -14,7 +14,7 @@ const WINDOW_SECONDS: f64 = 0.032;
 /// In a long recording a column is the mean of so many windows, evenly spread, and no more.
 const MOST_WINDOWS: usize = 4;
 /// What the colours span.
-const RANGE_DB: f64 = 90.0;
+const RANGE_DB: f64 = 80.0;
 /// Below anything that is drawn.
 const SILENCE_DB: f32 = -200.0;
 const LEGEND_WIDTH: f64 = 12.0;
@@ -148,7 +148,7 @@ pub(super) fn legend(svg: &mut Svg, panel: Panel, range: Span) {
     let left = RIGHT + 16.0;
     svg.picture((left, panel.top), (LEGEND_WIDTH, panel.height), &png::encode(1, &bar, &palette()));
     svg.frame((left, panel.top), (LEGEND_WIDTH, panel.height));
-    for value in multiples(30.0, range) {
+    for value in multiples(20.0, range) {
         let y = panel.bottom() - range.share(value) * panel.height;
         svg.line((left + LEGEND_WIDTH, y), (left + LEGEND_WIDTH + 4.0, y), "tick");
         svg.text((left + LEGEND_WIDTH + 7.0, y + 3.5), Anchor::Start, "label", &format!("{value:.0}"));
