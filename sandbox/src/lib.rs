@@ -64,9 +64,11 @@ mod scratch;
 mod settings;
 mod stage;
 
-pub use analysis::{LevelMeter, Loudness, SpeechEvent, VoiceActivity, VoiceActivityParameters};
+pub use analysis::{
+    LevelMeter, Loudness, SpeechEvent, TruePeakMeter, VoiceActivity, VoiceActivityParameters,
+};
 pub use codec::Replacement;
-pub use engine::{Event, Quality, Readings};
+pub use engine::{Event, Quality, Readings, StageTimes};
 pub use error::{SandboxError, SettingError};
 pub use filter::{biquad, compressor, gate, level, limiter, VoiceClarity};
 pub use input::Incoming;

@@ -428,7 +428,7 @@ mod tests {
             (fmt(0x55, 1, 16_000, 2, 16), "MPEG audio"),
             (fmt(1, 6, 16_000, 12, 16), "6 channels"),
             (fmt(1, 0, 16_000, 0, 16), "0 channels"),
-            (fmt(1, 1, 96_000, 2, 16), "96000 Hz is not supported; accepted are 8000, 11025, "),
+            (fmt(1, 1, 88_200, 2, 16), "88200 Hz is not supported; accepted are 8000, 11025, "),
             (fmt(1, 1, 0, 2, 16), "0 Hz"),
             (fmt(3, 1, 16_000, 8, 64), "64-bit float"),
             (fmt(1, 2, 16_000, 2, 16), "16 bits a sample and 2 channels don't fit"),

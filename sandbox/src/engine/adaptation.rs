@@ -15,7 +15,11 @@ pub(super) struct Adaptation {
 
 impl std::fmt::Debug for Adaptation {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Adaptation").field("genre", &self.genre()).field("blend", &self.blend).finish()
+        formatter
+            .debug_struct("Adaptation")
+            .field("genre", &self.genre())
+            .field("blend", &self.blend)
+            .finish()
     }
 }
 

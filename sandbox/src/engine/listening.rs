@@ -119,11 +119,12 @@ impl Listening {
         self.events.clear();
     }
 
-    /// Listens to what came in.
-    pub(super) fn before(&mut self, block: &[f32]) {
+    /// Listens to what came in, and says whether anything does.
+    pub(super) fn before(&mut self, block: &[f32]) -> bool {
         if let Some(voice) = self.voice.as_deref_mut().filter(|_| self.hears_voice) {
             voice.process(block, |event| tell(&mut self.events, Event::Speech(event)));
         }
+        self.hears_voice
     }
 
     /// Tells if the sound is of another genre than was told last.
@@ -133,12 +134,13 @@ impl Listening {
         }
     }
 
-    /// Listens to what goes out.
-    pub(super) fn after(&mut self, block: &[f32]) {
+    /// Listens to what goes out, and says whether anything does.
+    pub(super) fn after(&mut self, block: &[f32]) -> bool {
         if let Some((level, loudness)) = self.meters.as_deref_mut().filter(|_| self.meters_run) {
             level.process(block);
             loudness.process(block);
         }
+        self.meters_run
     }
 
     pub(super) fn events(&self) -> &[Event] {

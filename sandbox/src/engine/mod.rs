@@ -19,6 +19,7 @@ mod budget;
 mod listening;
 mod quality;
 mod slot;
+mod watch;
 
 use adaptation::Adaptation;
 
@@ -31,6 +32,9 @@ use listening::Listening;
 pub use listening::{Event, Readings};
 pub use quality::Quality;
 use slot::Slot;
+pub use watch::StageTimes;
+pub(crate) use watch::Timed;
+use watch::{Unwatched, Watch};
 
 /// How often the budget is looked at and parameters follow the genre: every 10 ms of sound. Slices are counted from the
 /// stream's beginning, so that it makes no difference how a stream is cut.
@@ -130,8 +134,19 @@ impl Engine {
 
     /// Processes interleaved samples in place, and keeps to `budget`.
     pub(crate) fn process(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>) {
+        self.run(pcm, budget, &mut Unwatched);
+    }
+
+    /// The same by a clock that looks at each stage.
+    pub(crate) fn process_timed(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>, timed: &mut Timed<'_>) {
+        self.run(pcm, budget, timed);
+    }
+
+    fn run(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>, watch: &mut impl Watch) {
         self.listening.begin();
+        watch.begin();
         sanitise::within_limit(pcm);
+        watch.lap("sanitise", true);
         let channels = self.stream.channels;
         let slice = (self.stream.sample_rate_hz / SLICES_PER_SECOND) as usize;
         let mut rest = pcm;
@@ -139,7 +154,7 @@ impl Engine {
             let frames = (slice - self.seen).min(rest.len() / channels);
             let (block, behind) = rest.split_at_mut(frames * channels);
             rest = behind;
-            self.process_part(block, budget.has_time());
+            self.process_part(block, budget.has_time(), watch);
             self.seen += frames;
             if self.seen == slice {
                 self.seen = 0;
@@ -149,23 +164,32 @@ impl Engine {
     }
 
     /// A slice, or a part of one, with or without what is optional.
-    fn process_part(&mut self, block: &mut [f32], all: bool) {
-        if all {
-            self.adapting().into_iter().for_each(|adaptation| adaptation.hear(block));
-            self.denoise.with(|denoise| denoise.process(block));
-            self.listening.before(block);
-        } else {
-            self.denoise.with(|denoise| denoise.pass(block));
+    fn process_part(&mut self, block: &mut [f32], all: bool, watch: &mut impl Watch) {
+        if let Some(adaptation) = self.adapting().filter(|_| all) {
+            adaptation.hear(block);
+            watch.lap("genre", true);
         }
+        let ran = match all {
+            true => self.denoise.with(|denoise| denoise.process(block)),
+            false => self.denoise.with(|denoise| denoise.pass(block)),
+        };
+        watch.lap("denoise", ran);
+        let ran = all && self.listening.before(block);
+        watch.lap("voice_activity", ran);
         self.clarity.process(block);
-        self.gate.with(|gate| gate.process(block));
-        self.compressor.with(|compressor| compressor.process(block));
-        self.equaliser.with(|equaliser| equaliser.process(block));
-        self.spatial.with(|spatial| spatial.process(block));
-        self.limiter.with(|limiter| limiter.process(block));
-        if all {
-            self.listening.after(block);
-        }
+        watch.lap("voice_clarity", self.clarity.changes_anything());
+        let ran = self.gate.with(|gate| gate.process(block));
+        watch.lap("noise_gate", ran);
+        let ran = self.compressor.with(|compressor| compressor.process(block));
+        watch.lap("compressor", ran);
+        let ran = self.equaliser.with(|equaliser| equaliser.process(block));
+        watch.lap("equaliser", ran);
+        let ran = self.spatial.with(|spatial| spatial.process(block));
+        watch.lap("spatial", ran);
+        let ran = self.limiter.with(|limiter| limiter.process(block));
+        watch.lap("limiter", ran);
+        let ran = all && self.listening.after(block);
+        watch.lap("metering", ran);
     }
 
     /// The end of a slice: moves the parameters on towards the genre's.

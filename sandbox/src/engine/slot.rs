@@ -36,11 +36,9 @@ impl<S: Stage> Slot<S> {
         }
     }
 
-    /// Runs `work` with the stage if it is on.
-    pub(super) fn with(&mut self, work: impl FnOnce(&mut S)) {
-        if let Some(stage) = self.stage.as_deref_mut().filter(|_| self.on) {
-            work(stage);
-        }
+    /// Runs `work` with the stage if it is on, and says whether it is.
+    pub(super) fn with(&mut self, work: impl FnOnce(&mut S)) -> bool {
+        self.stage.as_deref_mut().filter(|_| self.on).map(work).is_some()
     }
 
     /// What `read` finds in the stage if it is on.

@@ -168,6 +168,11 @@ impl VoiceClarity {
         }
     }
 
+    /// Whether the intensity is above 0.
+    pub(crate) fn changes_anything(&self) -> bool {
+        self.intensity != 0.0
+    }
+
     /// Processes interleaved samples in place; a last sample frame that is not whole stays as it is.
     ///
     /// At intensity 0 finite samples within +-16 pass bit for bit, and the chain forgets what it had heard.

@@ -14,11 +14,11 @@ mod checks;
 mod codec;
 mod connection;
 mod exchange;
-mod files;
 mod stream;
 #[cfg(test)]
 mod test_server;
 
+use super::{files, with_causes, Failure};
 use connection::ServerUrl;
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub struct ClientArgs {
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
     url: ServerUrl,
 
-    /// A WAV recording to stream through the server: 8 to 48 kHz, mono or stereo, 8, 16, 24 or 32 bit or
+    /// A WAV recording to stream through the server: 8 to 96 kHz, mono or stereo, 8, 16, 24 or 32 bit or
     /// float. Without it the client runs six checks
     #[arg(long = "in", value_name = "WAV", requires = "output")]
     input: Option<PathBuf>,
@@ -111,15 +111,6 @@ pub fn run(args: ClientArgs) -> ExitCode {
     }
 }
 
-/// An error and what caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
-}
-
-/// An error of any layer below, on its way to the person who typed the command.
-type Failure = Box<dyn std::error::Error>;
-
 fn parse_intensity(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(value) if (0.0..=2.0).contains(&value) => Ok(value),
@@ -184,11 +175,5 @@ mod tests {
             let message = parse(line).unwrap_err();
             assert!(message.contains(expected), "{line}: {message}");
         }
-    }
-
-    #[test]
-    fn an_error_is_told_with_its_causes() {
-        let error = crate::audio_file::WavError::Io(std::io::Error::other("the disk is gone"));
-        assert_eq!(with_causes(&error), "reading the WAV file failed: the disk is gone");
     }
 }

@@ -1,4 +1,4 @@
-//! The two files of a streamed recording. What is wrong with them shows before anything is sent.
+//! The files that a command reads and writes. What is wrong with them shows before anything is begun.
 
 use crate::audio_file::{Recording, WavError, WavWriteError};
 use std::fs::{File, OpenOptions};
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// The largest file that is read: three quarters of an hour of 48 kHz stereo in 16 bits. All of it is held in
 /// memory, as `f32` and several times over.
 const MAX_INPUT_BYTES: u64 = 512 << 20;
-/// What is wrong with one of the two files.
+
+/// What is wrong with one of the files.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
     #[error("can't read {}", path.display())]
@@ -20,8 +21,12 @@ pub(super) enum FileError {
     },
     #[error("{} holds no samples", .0.display())]
     Empty(PathBuf),
-    #[error("{} is the input as well: the output needs a file of its own", .0.display())]
-    SameFile(PathBuf),
+    #[error("{} is {of} as well: the output needs a file of its own", path.display())]
+    SameFile {
+        path: PathBuf,
+        /// What the other one is for.
+        of: &'static str,
+    },
     #[error("can't write {}", path.display())]
     Output {
         path: PathBuf,
@@ -41,7 +46,7 @@ pub(super) fn read_input(path: &Path) -> Result<Recording, FileError> {
     }
 }
 
-/// The output, opened before the stream starts and written after it has ended. Until then a file that was
+/// An output, opened before the work starts and written after it has ended. Until then a file that was
 /// there keeps what it had, and one that was not is removed again if nothing comes of it.
 pub(super) struct OutputFile {
     path: PathBuf,
@@ -53,11 +58,18 @@ pub(super) struct OutputFile {
 impl OutputFile {
     /// Opens `path` for writing, unless it is the file at `input`.
     pub(super) fn open(path: &Path, input: &Path) -> Result<Self, FileError> {
+        Self::open_beside(path, &[("the input", input)])
+    }
+
+    /// Opens `path` for writing, unless it is one of the files at `others`, each told by what it is for.
+    pub(super) fn open_beside(path: &Path, others: &[(&'static str, &Path)]) -> Result<Self, FileError> {
         let failed =
             |error: std::io::Error| FileError::Output { path: path.to_path_buf(), source: error.into() };
-        if let (Ok(output), Ok(input)) = (path.metadata(), input.metadata()) {
-            if (output.dev(), output.ino()) == (input.dev(), input.ino()) {
-                return Err(FileError::SameFile(path.to_path_buf()));
+        for (of, other) in others {
+            if let (Ok(output), Ok(other)) = (path.metadata(), other.metadata()) {
+                if other.is_file() && (output.dev(), output.ino()) == (other.dev(), other.ino()) {
+                    return Err(FileError::SameFile { path: path.to_path_buf(), of });
+                }
             }
         }
         let (file, is_new) = match OpenOptions::new().write(true).create_new(true).open(path) {
@@ -71,22 +83,27 @@ impl OutputFile {
     }
 
     /// Makes `recording` its content.
-    pub(super) fn write(mut self, recording: &Recording) -> Result<(), FileError> {
-        let written = self.try_write(recording);
+    pub(super) fn write(self, recording: &Recording) -> Result<(), FileError> {
+        // By way of memory, for the header is written last, and what is not a plain file can't go back.
+        let mut bytes = Cursor::new(Vec::new());
+        let written = recording.write_wav(&mut bytes);
         written.map_err(|source| FileError::Output { path: self.path.clone(), source })?;
+        self.write_bytes(bytes.get_ref())
+    }
+
+    /// Makes `bytes` its content.
+    pub(super) fn write_bytes(mut self, bytes: &[u8]) -> Result<(), FileError> {
+        let written = self.try_write(bytes);
+        written.map_err(|error| FileError::Output { path: self.path.clone(), source: error.into() })?;
         self.is_new = false;
         Ok(())
     }
 
-    /// By way of memory, for the header is written last, and what is not a plain file can't go back.
-    fn try_write(&mut self, recording: &Recording) -> Result<(), WavWriteError> {
-        let mut bytes = Cursor::new(Vec::new());
-        recording.write_wav(&mut bytes)?;
+    fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         if self.file.metadata()?.is_file() {
             self.file.set_len(0)?;
         }
-        self.file.write_all(bytes.get_ref())?;
-        Ok(())
+        self.file.write_all(bytes)
     }
 }
 
