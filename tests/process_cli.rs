@@ -1,5 +1,6 @@
 //! `sandpool process` on real files.
 
+use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -88,7 +89,7 @@ fn recording(sample_rate: u32, channels: u16, seconds: f64) -> Recording {
         let time = n as f64 / f64::from(sample_rate);
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let noise = f64::from(noise) / f64::from(u32::MAX) - 0.5;
-        let sound = (0.2 + 0.15 * (time * 7.0).sin()) * ((time * 440.0 * 6.28).sin() + 0.1 * noise);
+        let sound = (0.2 + 0.15 * (time * 7.0).sin()) * ((time * 440.0 * TAU).sin() + 0.1 * noise);
         std::iter::repeat_n(sound as f32, usize::from(channels))
     });
     Recording { format, samples: samples.collect() }
