@@ -54,7 +54,7 @@ fn adler32(data: &[u8]) -> u32 {
         let low = (low + u32::from(*byte)) % MODULUS;
         (low, (high + low) % MODULUS)
     });
-    high << 16 | low
+    (high << 16) | low
 }
 
 /// RFC 2083, section 3.4.
@@ -62,7 +62,7 @@ fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |sum, byte| {
         (0..8).fold(
             sum ^ u32::from(*byte),
-            |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xEDB8_8320 } else { sum >> 1 },
+            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 },
         )
     })
 }

@@ -144,9 +144,9 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
+        let bits = (0..3).fold(0u32, |bits, at| (bits << 8) | u32::from(*group.get(at).unwrap_or(&0)));
         for digit in 0..4 {
-            let value = bits >> (18 - 6 * digit) & 63;
+            let value = (bits >> (18 - 6 * digit)) & 63;
             text.push(if digit <= group.len() { char::from(DIGITS[value as usize]) } else { '=' });
         }
     }
