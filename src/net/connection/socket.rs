@@ -343,7 +343,8 @@ impl<A: App> Session<'_, '_, A> {
                 // The client has to read first. When it does there is an edge.
                 return Ok(Step::Idle);
             }
-            if handled >= FRAMES_IN_A_ROW || self.driver.turn_is_over() {
+            // Who has nothing more to do does not wait in line for doing nothing, behind those who have.
+            if (handled >= FRAMES_IN_A_ROW || self.driver.turn_is_over()) && self.has_more_to_read() {
                 return Ok(if self.flush() { Step::Again } else { Step::Leave(Leave::Drop) });
             }
             let mut rest = &self.state.input[self.state.decoded..];
@@ -386,6 +387,10 @@ impl<A: App> Session<'_, '_, A> {
                 }
             }
         }
+    }
+
+    fn has_more_to_read(&self) -> bool {
+        self.state.decoded < self.state.input.len() || self.driver.readiness.may_read()
     }
 
     fn demand_on_sender(&self) -> Demand {
