@@ -15,7 +15,7 @@ import mido
 import sources
 
 STYLE_LIBRARY = Path("/usr/share/mma/lib")
-LONGEST_S = 45
+LONGEST_S = 32
 STRINGS, KEYS = [40, 40, 41, 42], [0, 0, 1, 6, 19, 19]
 ENSEMBLES = [STRINGS, [48], [0], [0], [6], [19], [52], [73, 68, 71, 70], [56, 60, 57, 58], [24], [46], [48, 49, 60, 42], [40, 0]]
 
@@ -25,7 +25,7 @@ def works(unpacked, work):
     yield from _doom_music(unpacked)
     yield from _styles()
     yield from _scores(work)
-    for part, count in (("train", 50), ("test", 8)):
+    for part, count in (("train", 50), ("development", 8)):
         for genre, make in (("electronic", electronic_song), ("rock", rock_song)):
             for index in range(count if genre == "electronic" else count // 2):
                 yield part, genre, "composed", f"{genre}-{index}", _song(make), 1
@@ -33,7 +33,7 @@ def works(unpacked, work):
 
 # ---------------------------------------------------------------- performances
 
-def perform(source, target, rng, programs=None, loose=False):
+def perform(source, target, rng, loose=False):
     """Writes `source` (a MidiFile) as it is played this time: cut to length, transposed, another tempo and touch."""
     shift, speed, softer = rng.randint(-4, 4), rng.uniform(0.88, 1.12), rng.randint(0, 15)
     track, elapsed, waiting = mido.MidiTrack(), 0.0, 0.0
@@ -51,8 +51,6 @@ def perform(source, target, rng, programs=None, loose=False):
             if message.type == "note_on" and message.velocity:
                 touch = rng.randint(-22, 12) if loose else rng.randint(-4, 4)
                 change["velocity"] = min(127, max(20, message.velocity - softer + touch))
-        if message.type == "program_change" and message.channel != 9 and programs:
-            change["program"] = programs(message.program, message.channel)
         # 480 ticks a beat at the default 120 beats a minute
         jitter = rng.uniform(0, 0.012) if loose else 0.0
         ticks = max(0, int((waiting / speed + jitter) * 960))
@@ -80,8 +78,9 @@ def _midi_files(unpacked):
     for part, genre, package, names in sources.MIDI_FILES:
         for name in names:
             for path in sorted(unpacked.glob(f"{package}/**/{name}*.mid")):
-                def make(target, rng, path=path):
-                    return perform(_load(path), target, rng)
+                def make(target, rng, path=path, genre=genre):
+                    file = _load(path)
+                    return heard_as(file) == genre and perform(file, target, rng)
                 yield part, genre, package, path.stem, make, 2
 
 
@@ -101,22 +100,49 @@ def _doom_music(unpacked):
                         def make(target, rng, song=song):
                             import io
                             file = mido.MidiFile(file=io.BytesIO(song), clip=True)
-                            return is_rock(file) and perform(file, target, rng)
+                            return heard_as(file) == "rock" and perform(file, target, rng)
                         yield part, "rock", package, f"{Path(archive).stem}-{name.rstrip(bytes(1)).decode()}", make, 1
 
 
-def is_rock(file):
-    """Drums, and one note in eight by an overdriven or distorted guitar."""
-    program, distorted, drums, notes = {}, 0, 0, 1
+DISTORTED, SYNTHETIC = {29, 30}, {38, 39, 50, 51, 62, 63, *range(80, 104)}
+
+
+def heard_as(file):
+    """What a MIDI song is by what plays in it: "rock", "electronic", "jazz", or None where nothing is plain.
+
+    Rock: drums, and an overdriven or distorted guitar has one pitched note in eight or more. Electronic: drums or a sequence, and
+    synthesisers have a third or more. Jazz: hardly any of these, and either its eighths swing, or an upright bass walks with drums.
+    """
+    program, notes, drums, distorted, synthetic, upright = {}, 0, 0, 0, 0, 0
+    straight, swung = 0, 0
     for track in file.tracks:
+        now = 0
         for message in track:
+            now += message.time
             if message.type == "program_change":
                 program[message.channel] = message.program
             elif message.type == "note_on" and message.velocity:
-                notes += 1
-                drums += message.channel == 9
-                distorted += program.get(message.channel) in (29, 30)
-    return drums > notes / 10 and distorted > (notes - drums) / 8
+                phase = now % file.ticks_per_beat / file.ticks_per_beat
+                straight += 0.46 < phase < 0.54
+                swung += 0.6 < phase < 0.73
+                if message.channel == 9:
+                    drums += 1
+                else:
+                    notes += 1
+                    voice = program.get(message.channel, 0)
+                    distorted += voice in DISTORTED
+                    synthetic += voice in SYNTHETIC
+                    upright += voice == 32
+    if not notes:
+        return None
+    beaten = drums >= (drums + notes) / 10
+    if beaten and distorted >= notes / 8:
+        return "rock"
+    if synthetic >= notes / 3 and distorted < notes / 8:
+        return "electronic"
+    if distorted + synthetic < notes / 20 and (swung > 1.5 * straight or (beaten and upright >= notes / 20)):
+        return "jazz"
+    return None
 
 
 # ---------------------------------------------------------------- MMA
@@ -145,7 +171,7 @@ def _styles():
             if grooves:
                 def make(target, rng, style=style, genre=genre, grooves=grooves):
                     return mma_song(target, rng, style, genre, grooves)
-                yield part, genre, "mma", style, make, 2 if part == "train" else 3
+                yield part, genre, "mma", style, make, {"train": 3, "development": 3, "test": 2}[part]
 
 
 def mma_song(target, rng, style, genre, grooves):
@@ -169,14 +195,14 @@ def mma_song(target, rng, style, genre, grooves):
     if rng.random() < 0.75:
         file.tracks.append(_solo(rng, genre, file.ticks_per_beat, bars, swing=genre == "jazz"))
 
-    def programs(program, channel):
-        if genre == "rock" and channel != SOLO_CHANNEL:
-            if 24 <= program <= 31:
-                return rng.choice([27, 29, 29, 30, 30])
-            if 32 <= program <= 39:
-                return rng.choice([33, 34])
-        return program
-    return perform(file, target, rng, programs, loose=genre == "jazz")
+    if genre == "rock":
+        for message in (message for track in file.tracks for message in track):
+            if message.type == "program_change" and message.channel not in (9, SOLO_CHANNEL):
+                if 24 <= message.program <= 31:
+                    message.program = rng.choice([27, 29, 29, 30, 30])
+                elif 32 <= message.program <= 39:
+                    message.program = rng.choice([33, 34])
+    return heard_as(file) == genre and perform(file, target, rng, loose=genre == "jazz")
 
 
 SOLO_CHANNEL = 10

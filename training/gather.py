@@ -190,7 +190,7 @@ def speech(job):
 
 def others(corpus):
     """Noise, tones and hum, each kind with its own ranges in training and test."""
-    for part, count in (("train", 160), ("test", 40)):
+    for part, count in (("train", 160), ("development", 40), ("test", 40)):
         for index in range(count):
             if done_already(corpus, part, "unknown", "synthetic", f"{index}"):
                 continue
@@ -252,6 +252,7 @@ def main():
     for part, genre, source, name, make, variants in compose.works(unpacked, work):
         jobs.append((midi_work, (corpus, part, genre, source, name, make, fonts[part], variants)))
     random.Random(1).shuffle(jobs)
+    jobs.sort(key=lambda job: job[1][1] != "test")
     with multiprocessing.get_context("fork").Pool(int(os.environ.get("JOBS", "2"))) as pool:
         for count, _ in enumerate(pool.imap_unordered(perform, range(len(JOBS)))):
             if count % 50 == 0:

@@ -3,13 +3,14 @@
 #![allow(unsafe_code)]
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
 use common::{Random, SPEECH_16_KHZ};
+use counting::allocations_in;
 use sandbox::genre::{
     feature_names, FrameFeatures, Genre, GenreBlend, GenreDetector, GenreParameters, Model, ModelError,
     Rhythm, CLASSIFY_HOPS, CONTRAST_EDGES_HZ, FEATURES, FEATURE_VERSION, HOP, MEL_BANDS, WINDOW, WINDOW_HOPS,
@@ -417,51 +418,28 @@ fn stereo_counts_as_the_mean_of_its_channels() {
     assert_eq!(told(&stereo), told(&mono));
 }
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is handed to the system's allocator unchanged. Counting touches a thread-local that needs no
-// initialisation and no destructor, so it neither allocates nor fails at the end of a thread.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: `memory` came from `System` by `alloc`, with this layout.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 #[test]
 fn nothing_but_new_allocates() {
     let speech = common_speech(48_000, 0.0, 6.0);
-    let before = ALLOCATIONS.get();
     let mut detector = GenreDetector::new(stream(8_000, 1));
-    assert!(ALLOCATIONS.get() > before, "the counter counts");
+    let built = allocations_in(|| detector = GenreDetector::new(stream(8_000, 1)));
+    assert!(built > 0, "the counter counts");
     let mut blend = GenreBlend::new(48_000);
-    let before = ALLOCATIONS.get();
-    for rate_hz in RATES_HZ {
-        for channels in [1, 2] {
-            detector.start(stream(rate_hz, channels));
-            for block in speech.chunks(960) {
-                detector.process(block);
-                blend.aim(detector.genre());
-                blend.advance(block.len() / channels);
+    let mut listen = || {
+        for rate_hz in RATES_HZ {
+            for channels in [1, 2] {
+                detector.start(stream(rate_hz, channels));
+                for block in speech.chunks(960) {
+                    detector.process(block);
+                    blend.aim(detector.genre());
+                    blend.advance(block.len() / channels);
+                }
+                assert!(detector.features().frame.level_db < 0.0, "hops were looked at");
+                let _ = blend.current();
             }
-            assert!(detector.features().frame.level_db < 0.0, "hops were looked at");
-            let _ = blend.current();
         }
-    }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    };
+    assert_eq!(allocations_in(&mut listen), 0);
 }
 
 #[test]

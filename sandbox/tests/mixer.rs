@@ -2,12 +2,13 @@
 #![allow(unsafe_code)]
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::f64::consts::{FRAC_PI_4, SQRT_2};
 
 use common::Random;
+use counting::allocations_in;
 use proptest::prelude::*;
 use sandbox::limiter::CEILING;
 use sandbox::mixer::{Mixer, MixerError, MixerSettings, Output, ParticipantId, SpeakerChoice};
@@ -519,30 +520,6 @@ fn what_is_wrong_is_named_and_changes_nothing() {
     }
 }
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is handed to the system's allocator unchanged. Counting touches a thread-local that needs no
-// initialisation and no destructor, so it neither allocates nor fails at the end of a thread.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: `memory` came from `System` by `alloc`, with this layout.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 #[test]
 fn once_every_place_was_taken_nothing_allocates() {
     let mut mixer = room(2, 4);
@@ -562,10 +539,6 @@ fn once_every_place_was_taken_nothing_allocates() {
         }
         ids.into_iter().for_each(|id| mixer.remove(id).unwrap());
     };
-    let before = ALLOCATIONS.get();
-    live();
-    assert!(ALLOCATIONS.get() > before, "the first time it takes room, so the counter does count");
-    let before = ALLOCATIONS.get();
-    live();
-    assert_eq!(ALLOCATIONS.get(), before);
+    assert!(allocations_in(&mut live) > 0, "the first time it takes room, so the counter does count");
+    assert_eq!(allocations_in(&mut live), 0);
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! genre-training train    CORPUS MODEL     extracts, trains, writes MODEL, evaluates
 //! genre-training evaluate CORPUS [MODEL]   the shipped model, or that one, through the detector itself
+//! genre-training export   CORPUS PART OUT  that part's feature vectors for other tools: OUT.txt (rows), OUT.f32 (values)
 //! ```
 //!
 //! `CORPUS` is what `gather.py` leaves: `train/` and `test/`, in each a folder a class, in that 48 kHz mono WAV files named
@@ -11,6 +12,7 @@
 mod conditions;
 mod corpus;
 mod evaluate;
+mod export;
 mod network;
 mod train;
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["train", corpus, model] => train::run(Path::new(corpus), Path::new(model)),
+        ["export", corpus, part, out] => export::run(Path::new(corpus), part, out),
         ["evaluate", corpus] => evaluate::run(Path::new(corpus), Model::shipped()),
         ["evaluate", corpus, model] => std::fs::read_to_string(model)
             .map_err(Into::into)

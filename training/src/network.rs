@@ -56,6 +56,29 @@ impl Network {
         Self { hidden, first: vec![0.0; count], second: vec![0.0; count], steps: 0, parameters }
     }
 
+    /// One network whose scores are the mean of those of all of these: their hidden units side by side.
+    pub(crate) fn mean(networks: &[Self]) -> Self {
+        let hidden: usize = networks.iter().map(|one| one.hidden).sum();
+        let share = 1.0 / networks.len() as f32;
+        let mut parameters = Vec::with_capacity((FEATURES + 1) * hidden + CLASSES * (hidden + 1));
+        for feature in 0..FEATURES {
+            for one in networks {
+                parameters.extend_from_slice(&one.input()[feature * one.hidden..(feature + 1) * one.hidden]);
+            }
+        }
+        networks.iter().for_each(|one| parameters.extend_from_slice(one.input_bias()));
+        for class in 0..CLASSES {
+            for one in networks {
+                let weights = &one.output()[class * one.hidden..(class + 1) * one.hidden];
+                parameters.extend(weights.iter().map(|weight| share * weight));
+            }
+        }
+        for class in 0..CLASSES {
+            parameters.push(networks.iter().map(|one| share * one.output_bias()[class]).sum());
+        }
+        Self { hidden, first: Vec::new(), second: Vec::new(), steps: 0, parameters }
+    }
+
     pub(crate) fn input(&self) -> &[f32] {
         &self.parameters[..FEATURES * self.hidden]
     }
@@ -121,7 +144,14 @@ impl Network {
             for &index in batch {
                 let example = examples[index];
                 let mut features = example.features;
-                features.iter_mut().for_each(|feature| *feature += noise * (random.unit() * 2.0 - 1.0));
+                for feature in &mut features {
+                    // one feature in seven is not there at all, so that no few of them decide alone
+                    *feature = if random.unit() < 0.15 {
+                        0.0
+                    } else {
+                        *feature + noise * (random.unit() * 2.0 - 1.0)
+                    };
+                }
                 self.activate(&features, &mut units);
                 // dropout (Srivastava et al. 2014), a quarter of the units
                 for unit in &mut units {
