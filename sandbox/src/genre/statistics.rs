@@ -132,13 +132,13 @@ impl Statistics {
         let origin = self.rows[oldest % WINDOW_HOPS];
         let (mut sums, mut squares, mut moves) = ([0.0_f32; ROW], [0.0_f32; ROW], [0.0_f32; ROW]);
         let mut last = [0.0_f32; ROW];
-        for at in 0..hops {
+        for (at, level) in levels[..hops].iter().enumerate() {
             let row = &self.rows[(oldest + at) % WINDOW_HOPS];
             let mut now = [0.0_f32; ROW];
             for column in 0..ROW {
                 now[column] = row[column] - origin[column];
             }
-            now[LEVEL] = levels[at];
+            now[LEVEL] = *level;
             if at == 0 {
                 last = now;
             }
