@@ -65,7 +65,8 @@ fn build_with_a_shared_filter(bencher: Bencher<'_, '_>, (from, to): (u32, u32)) 
 /// rubato's sinc for each phase, with the shortest of its windows that holds 80 dB from the lower Nyquist on and 0.1 dB
 /// up to 90 % of it: 128 samples of the lower rate under a Blackman-Harris window, where Kaiser's needs 106.
 fn rubato(from: u32, to: u32) -> Async<f32> {
-    let divisor = (1..=from.min(to)).rev().find(|d| from % d == 0 && to % d == 0).unwrap();
+    let divisor =
+        (1..=from.min(to)).rev().find(|d| from.is_multiple_of(*d) && to.is_multiple_of(*d)).unwrap();
     let length = 128 * from.max(to) as usize / to as usize;
     let parameters =
         SincInterpolationParameters::new(length.next_multiple_of(8), WindowFunction::BlackmanHarris)

@@ -104,7 +104,7 @@ impl SampleFormat {
     /// +-[`LOUDEST_SAMPLE`]. Then `samples` is as it was.
     pub fn decode(self, bytes: &[u8], channels: usize, samples: &mut Vec<f32>) -> Result<(), PcmError> {
         let frame_bytes = self.bytes() * channels;
-        if frame_bytes == 0 || bytes.len() % frame_bytes != 0 {
+        if frame_bytes == 0 || !bytes.len().is_multiple_of(frame_bytes) {
             return Err(PcmError::PartialFrame { bytes: bytes.len(), format: self, channels, frame_bytes });
         }
         match self {

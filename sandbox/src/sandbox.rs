@@ -191,7 +191,7 @@ impl AudioSandbox {
 
     fn check_whole_frames(&self, pcm: &[f32]) -> Result<(), SandboxError> {
         let channels = self.settings.channel_count();
-        if pcm.len() % channels == 0 {
+        if pcm.len().is_multiple_of(channels) {
             return Ok(());
         }
         let sample_rate = self.settings.sample_rate();

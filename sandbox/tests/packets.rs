@@ -17,7 +17,7 @@ fn tone_packets(channels: Channels, units: usize, count: usize) -> Vec<Vec<u8>> 
     encoder.set_bitrate(Bitrate::Bits(96_000)).unwrap();
     encoder.set_bandwidth(Bandwidth::Wideband).unwrap();
     encoder.set_force_channels(Some(channels)).unwrap();
-    let piece_units = [8, 4, 2, 1].into_iter().find(|piece| units % piece == 0).unwrap();
+    let piece_units = [8, 4, 2, 1].into_iter().find(|piece| units.is_multiple_of(*piece)).unwrap();
     let mut position = 0;
     let mut piece = || {
         let mut pcm = Vec::new();

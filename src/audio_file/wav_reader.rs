@@ -259,7 +259,10 @@ fn parse_format(body: &[u8]) -> Result<WavFormat, WavError> {
     if !SAMPLE_RATES_HZ.contains(&sample_rate) {
         return Err(WavError::UnsupportedSampleRate { got: sample_rate });
     }
-    if block_align % channels != 0 || bits == 0 || u32::from(bits) > u32::from(block_align / channels) * 8 {
+    if !block_align.is_multiple_of(channels)
+        || bits == 0
+        || u32::from(bits) > u32::from(block_align / channels) * 8
+    {
         return Err(WavError::MalformedFormat(format!(
             "{bits} bits a sample and {channels} channels don't fit a frame of {block_align} bytes"
         )));

@@ -83,7 +83,7 @@ impl<W: Write + Seek> WavWriter<W> {
     /// [`WavWriteError::PartialFrame`], [`WavWriteError::TooLong`] before anything of the block is written,
     /// [`WavWriteError::Io`].
     pub fn write(&mut self, samples: &[f32]) -> Result<(), WavWriteError> {
-        if samples.len() % usize::from(self.format.channels) != 0 {
+        if !samples.len().is_multiple_of(usize::from(self.format.channels)) {
             return Err(WavWriteError::PartialFrame {
                 samples: samples.len(),
                 channels: self.format.channels,

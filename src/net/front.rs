@@ -296,7 +296,7 @@ impl<A: App> Accepting<A> {
                     self.take(TcpStream::from(socket));
                     taken += 1;
                     // Connections may come as fast as they are taken, and then this never waits.
-                    if taken % TAKEN_IN_A_ROW == 0 {
+                    if taken.is_multiple_of(TAKEN_IN_A_ROW) {
                         time::yield_now();
                     }
                 }

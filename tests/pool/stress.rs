@@ -95,7 +95,7 @@ fn stress(capacity: usize, shards: usize, coroutines: u64, rounds: usize) {
                 assert!(status.created <= ended + capacity as u64, "{status:?}");
                 assert!(pool.leases().len() <= capacity);
                 looks += 1;
-                if looks % 16 == 0 {
+                if looks.is_multiple_of(16) {
                     pool.maintain(Instant::now());
                     std::thread::sleep(Duration::from_micros(200));
                 }

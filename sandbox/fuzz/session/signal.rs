@@ -86,7 +86,7 @@ impl Kind {
             }
             Kind::Sine(step) => (std::f32::consts::TAU * turn(step)).sin(),
             Kind::Bursts(seed, length) => {
-                if index / (usize::from(length) + 1) % 2 == 0 {
+                if (index / (usize::from(length) + 1)).is_multiple_of(2) {
                     noise(seed, index)
                 } else {
                     0.0

@@ -130,7 +130,7 @@ impl Loudness {
         self.recent[(self.sums % SHORT_TERM_SUMS as u64) as usize] = self.filter.take_energy();
         self.sums += 1;
         self.sum_end = sum_end(self.sums, self.stream);
-        if self.sums % SUMS_BETWEEN_BLOCKS == 0 {
+        if self.sums.is_multiple_of(SUMS_BETWEEN_BLOCKS) {
             if self.sums >= MOMENTARY_SUMS as u64 {
                 self.blocks.add(self.energy_of_last(MOMENTARY_SUMS));
             }

@@ -99,7 +99,7 @@ impl Encoder {
         let settings = self.settings.ok_or_else(|| failed("opus_encode_float", ffi::OPUS_INVALID_STATE))?;
         let unit = settings.sample_rate.samples_per_unit() * settings.channel_count();
         let units = pcm.len() / unit;
-        if pcm.len() % unit != 0 || !(1..=MAX_UNITS).contains(&units) {
+        if !pcm.len().is_multiple_of(unit) || !(1..=MAX_UNITS).contains(&units) {
             return Err(SandboxError::BlockLength {
                 samples: pcm.len(),
                 channels: settings.channel_count(),
@@ -164,7 +164,7 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Result<(), SandboxError> {
         let units = pcm.len() / unit;
-        let longest_piece = [4, 2, 1].into_iter().find(|piece| units % piece == 0).unwrap_or(1);
+        let longest_piece = [4, 2, 1].into_iter().find(|piece| units.is_multiple_of(*piece)).unwrap_or(1);
         joiner.before.0.clone_from(&self.memory.0);
         joiner.pieces.clear();
         for piece in pcm.chunks_exact(longest_piece * unit) {

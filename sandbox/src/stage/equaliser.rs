@@ -238,7 +238,7 @@ impl Equaliser {
                 self.seen = 0;
                 self.cascade.flush();
             }
-            if self.seen % tick == 0 {
+            if self.seen.is_multiple_of(tick) {
                 self.tick();
             }
         }

@@ -125,7 +125,7 @@ impl Registry {
         record.worker.store(holder.worker.map_or(0, |worker| worker.index() as u32 + 1), Ordering::Relaxed);
         record.since.store(holder.since.0, Ordering::Relaxed);
         record.turn.store(turn + 1, Ordering::Release);
-        debug_assert!(turn % 2 == 0, "place {place} was lent twice");
+        debug_assert!(turn.is_multiple_of(2), "place {place} was lent twice");
         turn + 1
     }
 
