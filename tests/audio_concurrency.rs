@@ -210,16 +210,6 @@ fn resampled(from: i64, through: i64, to: i64, formats: [&str; 2], channels: i64
 /// Which stages run is in the bits of `stages`; their parameters differ as well.
 fn chain(stages: usize, quality: &str) -> SettingsUpdate {
     let part = stages as f64 / 256.0;
-    let names = [
-        "denoise",
-        "noise_gate",
-        "compressor",
-        "equaliser",
-        "spatial",
-        "limiter",
-        "voice_activity",
-        "metering",
-    ];
     let update = SettingsUpdate::default()
         .with("quality", quality)
         .with("noise_gate.threshold_db", -60.0 + 20.0 * part)
@@ -228,8 +218,7 @@ fn chain(stages: usize, quality: &str) -> SettingsUpdate {
         .with("equaliser.band_2_gain_db", 12.0 * part - 6.0)
         .with("spatial.width", 0.5 + part)
         .with("limiter.ceiling_db", -6.0 + 5.0 * part);
-    names
-        .into_iter()
+    Settings::switches()
         .enumerate()
         .fold(update, |update, (bit, name)| update.with(name, stages >> bit & 1 == 1))
 }

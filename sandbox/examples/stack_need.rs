@@ -81,18 +81,7 @@ fn everything(
     rate: SampleRate,
     formats: [&'static str; 2],
 ) -> Outcome<impl FnOnce() -> Outcome<()> + Send + 'static> {
-    let stages = [
-        "denoise",
-        "noise_gate",
-        "compressor",
-        "equaliser",
-        "spatial",
-        "limiter",
-        "voice_activity",
-        "metering",
-    ];
-    let wishes = stages
-        .into_iter()
+    let wishes = Settings::switches()
         .fold(SettingsUpdate::default(), |update, stage| update.with(stage, true))
         .with("quality", "high_quality")
         .with("equaliser.band_2_kind", "peak")

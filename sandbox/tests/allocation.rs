@@ -61,8 +61,7 @@ fn session_unit(session: &Settings) -> usize {
 
 /// All stages but de-noise, whose start is documented to allocate.
 fn all_but_denoise() -> SettingsUpdate {
-    ["noise_gate", "compressor", "equaliser", "spatial", "limiter", "voice_activity", "metering"]
-        .into_iter()
+    Settings::switches()
         .fold(SettingsUpdate::default(), |update, stage| update.with(stage, true))
         .with("denoise", false)
         .with("quality", "high_quality")

@@ -21,12 +21,9 @@ fn sandbox(update: SettingsUpdate) -> AudioSandbox {
 
 /// Voice clarity off and all other stages on.
 fn everything() -> SettingsUpdate {
-    ["noise_gate", "compressor", "equaliser", "spatial", "limiter", "voice_activity"]
-        .into_iter()
+    Settings::switches()
         .fold(SettingsUpdate::default(), |update, stage| update.with(stage, true))
         .with("quality", "high_quality")
-        .with("metering", true)
-        .with("genre", true)
         .with("equaliser.band_2_kind", "peak")
         .with("equaliser.band_2_gain_db", 3.0)
         .with("spatial.width", 1.5)

@@ -98,7 +98,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let switches = (any::<bool>(), any::<bool>(), any::<bool>(), 0..=40i64, 0..3usize, 0..8usize);
     let formats = || prop::sample::select(vec!["opus", "opus", "opus", "s16le", "f32le"]);
     let rates = || prop::sample::select(vec![8_000i64, 22_050, 44_100, 48_000, 96_000]);
-    let engine = (any::<u8>(), 0..3usize, formats(), formats(), rates(), rates());
+    let engine = (0..512u16, 0..3usize, formats(), formats(), rates(), rates());
     (signal, switches, engine).prop_map(|(signal, switches, engine)| {
         let (rate, stereo, intensity, bitrate, complexity) = signal;
         let (vbr, dtx, fec, loss, signal, application) = switches;
@@ -119,31 +119,18 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-type Engine = (u8, usize, &'static str, &'static str, i64, i64);
+type Engine = (u16, usize, &'static str, &'static str, i64, i64);
 
 fn with_engine(mut wishes: SettingsUpdate, engine: Engine) -> SettingsUpdate {
     let (stages, quality, input, output, input_rate, output_rate) = engine;
-    let names = [
-        "noise_gate",
-        "compressor",
-        "equaliser",
-        "spatial",
-        "limiter",
-        "voice_activity",
-        "metering",
-        "denoise",
-    ];
-    for (bit, name) in names.into_iter().enumerate() {
+    for (bit, name) in Settings::switches().enumerate() {
         wishes.set(name, (stages >> bit & 1 == 1).into());
     }
     wishes
         .with("quality", ["battery_saver", "balanced", "high_quality"][quality])
-        .with("genre", quality == 1)
         .with("equaliser.band_1_kind", "peak")
-        .with("equaliser.band_1_gain_db", f64::from(stages) / 16.0)
-        .with("equaliser.enabled", stages >> 2 & 1 == 1)
-        .with("spatial.width", 1.0 + f64::from(stages) / 256.0)
-        .with("spatial.enabled", stages >> 3 & 1 == 1)
+        .with("equaliser.band_1_gain_db", f64::from(stages) / 32.0)
+        .with("spatial.width", 1.0 + f64::from(stages) / 512.0)
         .with("input_format", input)
         .with("output_format", output)
         .with("input_sample_rate", input_rate)

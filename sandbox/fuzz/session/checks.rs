@@ -93,26 +93,15 @@ const LAST_MS: usize = 200;
 
 /// Switches everything off, in mid-stream, and sends a tone through.
 pub(super) fn assert_a_tone_sounds_right(sandbox: &mut AudioSandbox, scratch: &mut Scratch) {
-    let neutral = [
-        "denoise",
-        "noise_gate",
-        "compressor",
-        "equaliser",
-        "spatial",
-        "limiter",
-        "voice_activity",
-        "metering",
-        "dtx",
-        "fec",
-    ]
-    .into_iter()
-    .fold(SettingsUpdate::default(), |update, name| update.with(name, false))
-    .with("intensity", 0)
-    .with("bitrate", 64_000)
-    .with("vbr", true)
-    .with("complexity", 5)
-    .with("signal", "auto")
-    .with("expected_loss_percent", 0);
+    let neutral = Settings::switches()
+        .chain(["dtx", "fec"])
+        .fold(SettingsUpdate::default(), |update, name| update.with(name, false))
+        .with("intensity", 0)
+        .with("bitrate", 64_000)
+        .with("vbr", true)
+        .with("complexity", 5)
+        .with("signal", "auto")
+        .with("expected_loss_percent", 0);
     let settings = sandbox.settings().with(&neutral).expect("valid");
     sandbox.configure(&settings).expect("configure");
     let (mut listener, mut heard, mut out) = (Listener::default(), Vec::new(), Packets::default());

@@ -312,6 +312,12 @@ impl Settings {
         }
     }
 
+    /// The names of all that can be switched: the stages, and what only listens.
+    pub fn switches() -> impl Iterator<Item = &'static str> {
+        let groups = Settings::default().groups().map(|(name, _)| name);
+        groups.into_iter().chain(["metering", "genre"])
+    }
+
     /// The stages' parameters, by the stages' names.
     fn groups(&self) -> [(&'static str, &dyn Group); 7] {
         [
