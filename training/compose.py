@@ -24,11 +24,14 @@ def works(unpacked, work):
     yield from _midi_files(unpacked)
     yield from _doom_music(unpacked)
     yield from _styles()
+    yield from _groups()
     yield from _scores(work)
     for part, count in (("train", 50), ("development", 8)):
         for genre, make in (("electronic", electronic_song), ("rock", rock_song)):
             for index in range(count if genre == "electronic" else count // 2):
                 yield part, genre, "composed", f"{genre}-{index}", _song(make), 1
+    for index in range(40):
+        yield "train", "electronic", "composed", f"slow-{index}", _song(slow_song), 1
 
 
 # ---------------------------------------------------------------- performances
@@ -85,8 +88,9 @@ def _midi_files(unpacked):
 
 
 def _doom_music(unpacked):
+    # a song that two packages have is in the first's part only
+    seen = set()
     for part, package, archives in sources.DOOM_MUSIC:
-        seen = set()
         for archive in archives:
             for path in unpacked.glob(f"{package}/**/{archive}"):
                 data = path.read_bytes()
@@ -171,7 +175,7 @@ def _styles():
             if grooves:
                 def make(target, rng, style=style, genre=genre, grooves=grooves):
                     return mma_song(target, rng, style, genre, grooves)
-                yield part, genre, "mma", style, make, {"train": 3, "development": 3, "test": 2}[part]
+                yield part, genre, "mma", style, make, 3
 
 
 def mma_song(target, rng, style, genre, grooves):
@@ -182,15 +186,9 @@ def mma_song(target, rng, style, genre, grooves):
     if re.search(r"slow|mellow|ballad|nite", style):
         tempo = rng.randint(65, 110)
     bars = [progression[index % len(progression)] for index in range(40)]
-    lines = [f"Tempo {tempo}", f"Use {STYLE_LIBRARY / style}.mma", f"Groove {groove}", *(f"{n + 1} {c}" for n, c in enumerate(bars))]
-    song = target.with_suffix(".mma")
-    song.write_text("\n".join(lines) + "\n")
-    subprocess.run(["mma", song, "-f", target], capture_output=True, timeout=60, check=False,
-                   env={**os.environ, "HOME": str(target.parent)})
-    song.unlink()
-    if not target.exists():
+    file = accompaniment(target, style, groove, tempo, bars)
+    if file is None:
         return False
-    file = mido.MidiFile(target)
     # a soloist or none, as in the pauses between solos
     if rng.random() < 0.75:
         file.tracks.append(_solo(rng, genre, file.ticks_per_beat, bars, swing=genre == "jazz"))
@@ -203,6 +201,17 @@ def mma_song(target, rng, style, genre, grooves):
                 elif 32 <= message.program <= 39:
                     message.program = rng.choice([33, 34])
     return heard_as(file) == genre and perform(file, target, rng, loose=genre == "jazz")
+
+
+def accompaniment(target, style, groove, tempo, bars):
+    """What MMA plays to these chords, or None where it refuses."""
+    lines = [f"Tempo {tempo}", f"Use {STYLE_LIBRARY / style}.mma", f"Groove {groove}", *(f"{n + 1} {c}" for n, c in enumerate(bars))]
+    song = target.with_suffix(".mma")
+    song.write_text("\n".join(lines) + "\n")
+    subprocess.run(["mma", song, "-f", target], capture_output=True, timeout=60, check=False,
+                   env={**os.environ, "HOME": str(target.parent)})
+    song.unlink()
+    return mido.MidiFile(target) if target.exists() else None
 
 
 SOLO_CHANNEL = 10
@@ -238,6 +247,99 @@ def _solo(rng, genre, beat, bars, swing):
             else:
                 pending += length
     return track
+
+
+# ---------------------------------------------------------------- jazz groups
+
+def _groups():
+    for part, styles in sources.GROUPS:
+        for style in styles:
+            text = (STYLE_LIBRARY / f"{style}.mma").read_text(errors="replace")
+            for groove in re.findall(r"(?im)^\s*defgroove\s+(\S+)", text):
+                def make(target, rng, style=style, groove=groove):
+                    return group_song(target, rng, style, groove)
+                yield part, "jazz", "group", f"{style}-{groove}", make, 1
+
+
+# in degrees of the bar's chord; none of these progressions is in the songs on MMA's styles
+CHANGES = [["Bb", "G7", "Cm7", "F7", "Dm7", "G7", "Cm7", "F7", "Fm7", "Bb7", "Eb", "Ab7", "Dm7", "G7", "Cm7", "F7"],
+           ["Cm7", "Cm7", "Cm7", "C7", "Fm7", "Fm7", "Cm7", "Cm7", "Ab7", "G7", "Cm7", "G7"],
+           ["Am7", "D7", "G", "C", "Gbm7", "B7", "Em7", "Em7"], ["Dm7"] * 8 + ["Ebm7"] * 4 + ["Dm7"] * 4,
+           ["Bb7", "Eb7", "Bb7", "Bb7", "Eb7", "Eb7", "Bb7", "G7", "Cm7", "F7", "Bb7", "F7"],
+           ["Eb", "Gb7", "B", "D7", "G", "Bb7", "Eb", "Bb7"], ["Gm7", "C7", "F", "F", "Fm7", "Bb7", "Eb", "Eb"],
+           ["Em7", "A7", "Dm7", "G7", "C", "F7", "Em7", "A7"]]
+
+
+def chord_tones(chord):
+    """Pitches above C of root, third, fifth and seventh."""
+    root, minor, seventh = root_of(chord) % 12, "m" in chord, "7" in chord
+    return [root, root + (3 if minor else 4), root + 7, root + (10 if seventh else 11 if not minor else 9)]
+
+
+def group_song(target, rng, style, groove):
+    """A trio or quartet on a drum groove: walking or Latin bass, comping, and a soloist who plays phrases."""
+    latin = "bossa" in style
+    tempo, beat_of = rng.randint(110, 170) if latin else rng.randint(75, 240), 0.5 if latin else 0.66
+    changes = rng.choice(CHANGES)
+    bars = [changes[index % len(changes)] for index in range(48)]
+    file = accompaniment(target, style, groove, tempo, bars)
+    if file is None:
+        return False
+    file.tracks = [track for track in file.tracks if not any(hasattr(m, "channel") and m.channel != 9 for m in track)]
+    notes = _Notes(tempo)
+    notes.program(0, 32)
+    notes.program(1, rng.choice([0, 0, 0, 0, 26, 26, 4, 11, 16, 24] if not latin else [24, 24, 0, 26, 4]))
+    notes.program(2, rng.choice([0, 0, 11, 26, 26, 56, 57, 59, 64, 65, 66, 66, 67, 71, 73]))
+    notes.control(1, 10, rng.randint(20, 60))
+    notes.control(2, 10, rng.randint(64, 110))
+    comping = [rng.choice([(0, 6.66), (6.66,), (2.66, 10.66), (0,), (4, 12), (2.66,), (6.66, 14.66), ()]) for _ in range(4)]
+    soloing, at_bar, place = rng.random() < 0.85, 0, 70
+
+    def swung(eighth):
+        return 4 * (eighth // 2) + (4 * beat_of if eighth % 2 else 0)
+
+    for number, chord in enumerate(bars):
+        tones, following = chord_tones(chord), chord_tones(bars[min(number + 1, 47)])
+        start = 16 * number
+        if latin:
+            line = [(0, tones[0], 5.5), (6, tones[2], 2), (8, tones[2], 5.5), (14, tones[0], 2)]
+        else:
+            # three notes of the chord or between, then one that leads to the next root
+            middle = [rng.choice(tones[1:]), rng.choice(tones + [tones[0] + 2, tones[0] + 9])]
+            line = [(4 * beat, pitch, 3.6) for beat, pitch in enumerate([tones[0], *middle, following[0] + rng.choice([-1, 1, 1, 7])])]
+        for at, pitch, length in line:
+            notes.note(start + at, length, 0, 28 + (pitch - 28) % 12 + rng.choice([0, 0, 12]) * (pitch % 12 < 4), rng.randint(80, 105))
+        for at in comping[number % 4] if not latin else rng.choice([(0, 6, 10), (0, 4, 10), (2, 6, 12)]):
+            for pitch in (*tones[1:], tones[0] + 14):
+                notes.note(start + at, rng.choice([1.5, 3, 6]), 1, 52 + (pitch - 52) % 12 + 12 * (pitch > 11), rng.randint(50, 85))
+        if not soloing or number < at_bar:
+            continue
+        # a phrase: arpeggio up or scale down, with an approach from a semitone below, then breath
+        eighth = rng.randrange(3)
+        scale = sorted({tone % 12 for tone in (*tones, tones[0] + 2, tones[0] + 5, tones[0] + 9)})
+        direction = rng.choice([1, -1])
+        for _ in range(rng.randint(5, 14)):
+            beat_chord = chord_tones(bars[min(number + eighth // 8, 47)])
+            if eighth % 2 == 0 and rng.random() < 0.7:
+                goal = [pitch for pitch in range(56, 88) if pitch % 12 in {tone % 12 for tone in beat_chord}]
+                ahead = [pitch for pitch in goal if 0 < (pitch - place) * direction < 7]
+                place = rng.choice(ahead) if ahead else min(goal, key=lambda pitch: abs(pitch - place))
+            else:
+                place += direction * rng.choice([1, 1, 2])
+                if place % 12 not in scale and rng.random() < 0.6:
+                    place += direction
+            if not 58 <= place <= 84 or rng.random() < 0.15:
+                direction, place = -direction, min(84, max(58, place))
+            held = rng.choice([1, 1, 1, 1, 2, 3])
+            notes.note(start + swung(eighth), 1.9 * held, 2, place, rng.randint(70, 112) + 6 * (eighth % 2))
+            eighth += held
+        at_bar = number + (eighth + rng.randint(2, 9)) // 8
+    played = notes.file()
+    for track in played.tracks:
+        for message in track:
+            message.time = round(message.time * file.ticks_per_beat / played.ticks_per_beat)
+    file.tracks.extend(played.tracks)
+    return heard_as(file) == "jazz" and perform(file, target, rng, loose=True)
 
 
 # ---------------------------------------------------------------- music21
@@ -349,6 +451,50 @@ def electronic_song(rng):
         if parts["pad"]:
             for interval in triad[:3]:
                 notes.note(at, 15.8, 2, root + 24 + interval, 70)
+    return notes.file()
+
+
+def slow_song(rng):
+    """Pads and slow figures on a font's synthesisers, with few drums or none."""
+    notes = _Notes(rng.randint(48, 105))
+    scale, key = rng.choice([[0, 2, 3, 5, 7, 8, 10], [0, 2, 4, 6, 7, 9, 11], [0, 3, 5, 7, 10], [0, 2, 3, 5, 7, 9, 10]]), rng.randint(0, 11)
+    degrees = [rng.randrange(7) for _ in range(rng.choice([1, 2, 4]))]
+    programs = (rng.choice([88, 89, 90, 91, 92, 93, 94, 95, 50, 51]), rng.choice([80, 81, 83, 87, 88, 96, 97, 98, 99, 100]),
+                rng.choice([38, 39, 89, 94]), rng.choice([95, 97, 99, 101, 102, 103]))
+    for channel, program in enumerate(programs):
+        notes.program(channel, program)
+        notes.control(channel, 91, rng.randint(40, 127))
+        notes.control(channel, 93, rng.choice([0, 30, 80]))
+    bar = rng.choice([16, 16, 32])
+    present = {name: rng.random() < chance for name, chance in (("pad", 0.85), ("figure", 0.65), ("bass", 0.5), ("far", 0.4))}
+    if not present["figure"]:
+        present["pad"] = True
+    figure, step = [rng.choice([0, 2, 4, 7, 9, None]) for _ in range(rng.choice([4, 6, 8]))], rng.choice([1, 2, 2, 4])
+    steps = rng.choice([(0, 2, 4), (0, 4), (0, 2, 4, 6), (0, 4, 8)])
+    drums = rng.choice([None, None, None, (36,), (36, 42), (36, 39, 42)])
+
+    def pitch(degree):
+        octave, place = divmod(degree, len(scale))
+        return key + 12 * octave + scale[place]
+
+    if drums:
+        notes.program(9, rng.choice([24, 25, 25]))
+    for number in range(40):
+        at, root = bar * number, degrees[number % len(degrees)]
+        if present["pad"]:
+            for degree in steps:
+                notes.note(at, bar * 1.05, 0, 48 + pitch(root + degree), rng.randint(50, 85))
+        if present["bass"]:
+            notes.note(at, bar * rng.choice([0.4, 0.95]), 2, 36 + pitch(root), rng.randint(60, 95))
+        if present["far"] and rng.random() < 0.5:
+            notes.note(at + rng.randrange(bar), 12, 3, 60 + pitch(root + rng.choice([0, 2, 4, 6])), rng.randint(45, 80))
+        for index in range(bar // step if present["figure"] else 0):
+            degree = figure[index % len(figure)]
+            if degree is not None:
+                notes.note(at + index * step, step * rng.uniform(0.8, 2), 1, 60 + pitch(root + degree), rng.randint(45, 85))
+        for beat in range(0, bar, 4):
+            if drums and (beat % 16 == 0 or rng.random() < 0.3):
+                notes.note(at + beat, 1, 9, rng.choice(drums), rng.randint(60, 100))
     return notes.file()
 
 

@@ -1,26 +1,31 @@
 #!/usr/bin/env python3
 """Gathers the material for the genre model from freely licensed packages: fetches, renders, cuts.
 
-    gather.py WORK_DIRECTORY
+    gather.py WORK_DIRECTORY [PART/CLASS/SOURCE ...]
 
+With patterns such as test/jazz/* only what fits one of them is made.
 What comes from where, under which licence and for which part (training or test) is in `sources.py` and in README.md.
 Nothing is downloaded but packages, by apt-get and pip; what is there already is kept, so an interrupted run goes on.
 It leaves WORK/corpus/PART/CLASS/SOURCE__WORK__EXCERPT.wav: 48 kHz, mono, 16 bit.
 """
 
+import fnmatch
 import hashlib
 import multiprocessing
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy
 from scipy.io import wavfile
 
+import ambient
 import compose
 import sources
 
@@ -56,7 +61,31 @@ def fetch(work):
                 with zipfile.ZipFile(inner) as archive:
                     wanted = [name for name in archive.namelist() if name.lower().endswith((".ogg", ".wav"))]
                     archive.extractall(unpacked / package / "unz", wanted)
+            for inner in unpacked.glob(f"{package}/**/*music.rcc"):
+                unpack_resources(inner.read_bytes(), unpacked / package / "unz")
     return unpacked
+
+
+def unpack_resources(data, folder):
+    """The sound files of a Qt resource file: a tree of nodes that point to names and data."""
+    _, version, tree, contents, names = struct.unpack(">4s4I", data[:20])
+    size = 22 if version >= 2 else 14
+    waiting = [0]
+    while waiting:
+        at = tree + waiting.pop() * size
+        name_at, flags = struct.unpack(">IH", data[at:at + 6])
+        if flags & 2:
+            count, first = struct.unpack(">II", data[at + 6:at + 14])
+            waiting += range(first, first + count)
+            continue
+        length, = struct.unpack(">H", data[names + name_at:names + name_at + 2])
+        name = data[names + name_at + 6:names + name_at + 6 + 2 * length].decode("utf-16-be")
+        if name.endswith(".ogg"):
+            begin = contents + struct.unpack(">I", data[at + 10:at + 14])[0]
+            length, = struct.unpack(">I", data[begin:begin + 4])
+            content = data[begin + 4:begin + 4 + length]
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_bytes(zlib.decompress(content[4:]) if flags & 1 else content)
 
 
 # ---------------------------------------------------------------- sound in, excerpts out
@@ -135,6 +164,12 @@ def midi_work(job):
         except Exception as problem:  # one broken file does not end the run
             print("left out:", source, name, problem, flush=True)
         sound.unlink(missing_ok=True)
+
+
+def synthesised(job):
+    corpus, part, genre, source, name = job
+    if not done_already(corpus, part, genre, source, name):
+        write_excerpts(corpus, part, genre, source, name, ambient.ambient_song(seeded(part, genre, name)), 2)
 
 
 def room(rng, samples):
@@ -251,16 +286,29 @@ def main():
         jobs.append((speech, (corpus, part, source, speaker, paths, count)))
     for part, genre, source, name, make, variants in compose.works(unpacked, work):
         jobs.append((midi_work, (corpus, part, genre, source, name, make, fonts[part], variants)))
+    for part, count in sources.AMBIENT_SONGS:
+        jobs += [(synthesised, (corpus, part, "electronic", "composed", f"ambient-{index}")) for index in range(count)]
+    wanted = sys.argv[2:]
+    if wanted:
+        jobs[:] = [job for job in jobs if any(fnmatch.fnmatch(label(job), pattern) for pattern in wanted)]
     random.Random(1).shuffle(jobs)
     jobs.sort(key=lambda job: job[1][1] != "test")
     with multiprocessing.get_context("fork").Pool(int(os.environ.get("JOBS", "2"))) as pool:
         for count, _ in enumerate(pool.imap_unordered(perform, range(len(JOBS)))):
             if count % 50 == 0:
                 print(f"{count} of {len(jobs)}", flush=True)
-    others(corpus)
+    if not wanted:
+        others(corpus)
     shutil.rmtree(work / "midi", ignore_errors=True)
     for folder in sorted(corpus.glob("*/*")):
         print(folder.relative_to(corpus), len(list(folder.glob("*.wav"))))
+
+
+def label(job):
+    """PART/CLASS/SOURCE of a job."""
+    kind, arguments = job
+    genre, source = ("speech", arguments[2]) if kind is speech else arguments[2:4]
+    return f"{arguments[1]}/{genre}/{source}"
 
 
 def perform(index):
