@@ -32,6 +32,8 @@ def works(unpacked, work):
                 yield part, genre, "composed", f"{genre}-{index}", _song(make), 1
     for index in range(40):
         yield "train", "electronic", "composed", f"slow-{index}", _song(slow_song), 1
+    for index in range(60):
+        yield "train", "jazz", "composed", f"jazz-{index}", _song(jazz_song), 1
 
 
 # ---------------------------------------------------------------- performances
@@ -386,7 +388,7 @@ def score(target, rng, composer, index, work):
 
 def _song(make):
     def written(target, rng):
-        return perform(make(rng), target, rng)
+        return perform(make(rng), target, rng, loose=make is jazz_song)
     return written
 
 
@@ -495,6 +497,82 @@ def slow_song(rng):
         for beat in range(0, bar, 4):
             if drums and (beat % 16 == 0 or rng.random() < 0.3):
                 notes.note(at + beat, 1, 9, rng.choice(drums), rng.randint(60, 100))
+    return notes.file()
+
+
+JAZZ_BANDS = {
+    # melody programs, how many voices play it in harmony, comping programs, bass program, drums
+    "stride": ((0, 3), 1, (0,), None, None), "ballad": ((65, 66, 59, 71, 0, 26), 1, (0, 0, 26, 4), 32, "brushes"),
+    "big band": ((56, 57, 65, 66), 4, (0, 26), 32, "ride"), "organ": ((26, 66, 16, 65), 1, (16, 17), None, "shuffle"),
+    "gypsy": ((24, 25, 40, 71), 1, (24, 25), 32, None), "cool": ((11, 73, 56, 71, 66), 2, (0, 26, 11), 32, "brushes"),
+    "combo": ((56, 59, 65, 66, 57), 2, (0, 0, 26), 32, "ride"), "duo": ((0, 26, 11), 1, (26, 0), 32, None),
+}
+
+
+def jazz_song(rng):
+    """A tune of four-bar ideas that come back, in swing, by one of several kinds of band."""
+    kind = rng.choice(list(JAZZ_BANDS))
+    melodies, voices, compings, bass, drums = JAZZ_BANDS[kind]
+    notes = _Notes(rng.randint(56, 92) if kind == "ballad" else rng.randint(100, 230))
+    progression = list(rng.choice(PROGRESSIONS["jazz"]))
+    if rng.random() < 0.4:
+        progression = [chord for chord in progression for _ in range(2)]
+    notes.program(0, rng.choice(melodies))
+    notes.program(1, rng.choice(compings))
+    notes.program(2, 32 if bass is None else bass)
+    notes.program(9, 40 if drums == "brushes" else rng.choice([0, 0, 32]))
+    swing = rng.uniform(0.6, 0.7)
+    ideas = [[(eighth, rng.choice([-3, -2, -1, 0, 1, 2, 3, 4]), rng.choice([1, 1, 1, 2, 3])) for eighth in range(32)
+              if rng.random() < density] for density in (rng.uniform(0.15, 0.6) for _ in range(3))]
+
+    def place(eighth):
+        return 4 * (eighth // 2) + (4 * swing if eighth % 2 else 0)
+
+    def near(pitch, around):
+        return around + (pitch - around + 6) % 12 - 6
+
+    line, walked = rng.randint(64, 74), 40
+    for number in range(36):
+        at, chord = 16 * number, progression[number % len(progression)]
+        tones = chord_tones(chord)
+        if bass is not None:
+            for beat in range(0, 4, 2 if kind == "ballad" else 1):
+                goal = tones[0] if beat == 0 else rng.choice(tones) + rng.choice([0, 0, 0, 2, -1])
+                walked = min(52, max(29, near(goal, walked)))
+                notes.note(at + 4 * beat, 7 if kind == "ballad" else 3.7, 2, walked, rng.randint(75, 105))
+        elif kind == "organ":
+            for beat in range(4):
+                notes.note(at + 4 * beat, 3.8, 1, near(rng.choice(tones), 41), rng.randint(70, 95))
+        if kind == "stride":
+            for beat in range(4):
+                for pitch in ([near(tones[0], 36), near(tones[0], 36) + 12] if beat % 2 == 0 else [near(tone, 56) for tone in tones[1:]]):
+                    notes.note(at + 4 * beat, 2, 1, pitch, rng.randint(65, 95))
+        elif kind == "gypsy":
+            for beat in range(4):
+                for tone in tones:
+                    notes.note(at + 4 * beat, 1.2 if beat % 2 else 2.5, 1, near(tone, 55), rng.randint(70, 100) + 8 * (beat % 2))
+        else:
+            for eighth in rng.choice([(0, 3), (1, 4), (3,), (1,), (3, 7), (0,), ()]):
+                for tone in (*tones[1:], tones[0] + rng.choice([2, 9])):
+                    notes.note(at + place(eighth), rng.choice([1.2, 2.5, 7]), 1, near(tone, 60), rng.randint(50, 85))
+        if drums:
+            for beat in range(4):
+                cymbal = {"ride": 51, "shuffle": 42, "brushes": 38}[drums]
+                notes.note(at + 4 * beat, 1, 9, cymbal, rng.randint(60, 85))
+                if drums == "shuffle" or beat % 2 == 1:
+                    notes.note(at + place(2 * beat + 1), 1, 9, cymbal, rng.randint(40, 70))
+                    notes.note(at + 4 * beat, 1, 9, 38 if drums == "shuffle" and beat % 2 else 44, rng.randint(60, 90))
+                if rng.random() < 0.25:
+                    notes.note(at + place(rng.randrange(8)), 1, 9, rng.choice([35, 38, 38]), rng.randint(35, 80))
+        idea = ideas[(0, 0, 1, 0, 2, 1)[number // 4 % 6]]
+        for eighth, step, held in idea:
+            if eighth // 8 == number % 4:
+                line = min(84, max(58, line + step))
+                while line % 12 not in {(tones[0] + degree) % 12 for degree in SCALES["jazz"]} | {tone % 12 for tone in tones}:
+                    line += 1
+                for voice in range(voices):
+                    below = sorted((near(tone, line - 4 * voice) for tone in tones), key=lambda pitch: abs(pitch - (line - 4 * voice)))
+                    notes.note(at + place(eighth % 8), 1.8 * held, 0, line if voice == 0 else below[0], rng.randint(75, 112))
     return notes.file()
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Gathers the material for the genre model from freely licensed packages: fetches, renders, cuts.
 
-    gather.py WORK_DIRECTORY [PART/CLASS/SOURCE ...]
+    gather.py WORK_DIRECTORY [PART/CLASS/SOURCE/WORK ...]
 
 With patterns such as test/jazz/* only what fits one of them is made.
 What comes from where, under which licence and for which part (training or test) is in `sources.py` and in README.md.
@@ -26,6 +26,7 @@ import numpy
 from scipy.io import wavfile
 
 import ambient
+import band
 import compose
 import sources
 
@@ -101,7 +102,8 @@ def loud_enough(samples):
     return len(samples) > 0 and numpy.sqrt(numpy.mean(samples.astype(numpy.float64) ** 2)) > 0.003
 
 
-def write_excerpts(corpus, part, genre, source, name, samples, count):
+def write_excerpts(corpus, part, genre, source, name, samples, count, kept=None):
+    """Writes the first `kept` (else all) of `count` excerpts spread over `samples`."""
     length = (TRAIN_EXCERPT_S if part == "train" else TEST_EXCERPT_S) * RATE
     if len(samples) < length:
         return 0
@@ -109,7 +111,7 @@ def write_excerpts(corpus, part, genre, source, name, samples, count):
     folder.mkdir(parents=True, exist_ok=True)
     clean = "".join(letter if letter.isalnum() else "-" for letter in name)
     written = 0
-    for index in range(count):
+    for index in range(count)[:kept]:
         begin = int((len(samples) - length) * (index + 0.5) / count)
         excerpt = samples[begin:begin + length]
         if loud_enough(excerpt):
@@ -141,8 +143,25 @@ def recording(job):
 def render_midi(midi, target, fonts, rng):
     """Renders with one of the fonts at random, in some room."""
     run("fluidsynth", "-ni", "-q", "-g", f"{rng.uniform(0.3, 0.7):.2f}", "-R", rng.choice(["0", "1", "1"]), "-C", "0",
-        "-o", "synth.polyphony=96", "-o", f"synth.reverb.room-size={rng.uniform(0.1, 0.9):.2f}",
+        "-o", "synth.polyphony=96", "-o", "synth.dynamic-sample-loading=1", "-o", f"synth.reverb.room-size={rng.uniform(0.1, 0.9):.2f}",
         "-r", "32000", "-F", target, rng.choice(fonts), midi)
+
+
+def render_band(midi, target, fonts, rng):
+    """Renders guitars, drums and the rest apart, and mixes them as a rock band."""
+    stem, font = midi.with_suffix(""), rng.choice(fonts)
+    kits = sorted(midi.parent.parent.glob("src/avldrums.lv2-soundfont/**/*.sf2"))
+    kit = rng.choice(kits) if kits and rng.random() < 0.6 else font
+    band.split(midi, stem)
+    stems = {}
+    for name, bank in (("g", font), ("d", kit), ("r", font)):
+        stems[name] = Path(f"{stem}{name}.wav")
+        run("fluidsynth", "-ni", "-q", "-g", "0.4", "-R", "1" if name == "d" and rng.random() < 0.5 else "0", "-C", "0",
+            "-o", "synth.dynamic-sample-loading=1", "-r", "32000", "-F", stems[name], bank, f"{stem}{name}.mid")
+    wavfile.write(target, *band.mixed({name: path for name, path in stems.items() if path.exists()}, rng))
+    for name, path in stems.items():
+        path.unlink(missing_ok=True)
+        Path(f"{stem}{name}.mid").unlink(missing_ok=True)
 
 
 def midi_work(job):
@@ -158,9 +177,10 @@ def midi_work(job):
         try:
             if not make(midi, rng):
                 continue
-            render_midi(midi, sound, fonts, rng)
+            (render_band if name.endswith("-band") else render_midi)(midi, sound, fonts, rng)
             if sound.exists():
-                write_excerpts(corpus, part, genre, source, label, decode(sound), 2)
+                # in the test, one of each work, so that recordings weigh as much
+                write_excerpts(corpus, part, genre, source, label, decode(sound), 2, 1 if part == "test" else None)
         except Exception as problem:  # one broken file does not end the run
             print("left out:", source, name, problem, flush=True)
         sound.unlink(missing_ok=True)
@@ -223,10 +243,12 @@ def speech(job):
 
 # ---------------------------------------------------------------- nothing of the five
 
-def others(corpus):
-    """Noise, tones and hum, each kind with its own ranges in training and test."""
-    for part, count in (("train", 160), ("development", 40), ("test", 40)):
-        for index in range(count):
+def others(corpus, wanted):
+    """Noise, tones and hum, each kind with its own ranges in training; the test has kinds of its own besides."""
+    for part, indices in (("train", range(160)), ("development", range(80)), ("test", [*range(100, 124), *range(1_000, 1_018)])):
+        if wanted and not any(fnmatch.fnmatch(f"{part}/unknown/synthetic", pattern) for pattern in wanted):
+            continue
+        for index in indices:
             if done_already(corpus, part, "unknown", "synthetic", f"{index}"):
                 continue
             rng = seeded(part, "unknown", index)
@@ -235,8 +257,10 @@ def others(corpus):
             times = numpy.arange(length) / RATE
             white = noise.standard_normal(length)
             spectrum, frequency = numpy.fft.rfft(white), numpy.fft.rfftfreq(length, 1 / RATE)
-            kind = index % 8
-            if kind == 0:
+            kind = index % 8 if index < 1_000 else 8 + index % 6
+            if kind >= 8:
+                samples, label = unheard(kind - 8, rng, noise, times)
+            elif kind == 0:
                 samples, label = white, "white"
             elif kind == 1:
                 slope = rng.choice([0.5, 1.0]) if part == "train" else 0.75
@@ -268,6 +292,34 @@ def others(corpus):
             write_excerpts(corpus, part, "unknown", "synthetic", f"{index}-{label}", samples.astype(numpy.float32), 1)
 
 
+def unheard(kind, rng, noise, times):
+    """Noises that only the test part has."""
+    length, white = len(times), noise.standard_normal(len(times))
+    if kind in (0, 5):
+        # short decaying sounds, regular as a clock or irregular as drops
+        samples, at = numpy.zeros(length), 0.0
+        period, pitch = rng.uniform(0.3, 1.2), rng.uniform(700, 3_000)
+        while at < times[-1] - 0.3:
+            burst = numpy.arange(int(0.25 * RATE)) / RATE
+            bent = pitch * (1 + 0.4 * burst / 0.25) if kind == 5 else pitch
+            tone = numpy.sin(2 * numpy.pi * bent * burst) * numpy.exp(-burst / (0.03 if kind == 5 else 0.006))
+            begin = int(at * RATE)
+            samples[begin:begin + len(burst)] += tone * rng.uniform(0.5, 1)
+            at += period if kind == 0 else rng.expovariate(1 / period)
+        return samples + white * 0.003, "ticks" if kind == 0 else "drops"
+    if kind == 1:
+        tone, period = rng.uniform(400, 2_500), rng.uniform(0.3, 2)
+        return numpy.sin(2 * numpy.pi * tone * times) * (times % period < period * rng.uniform(0.1, 0.5)), "beeps"
+    if kind == 2:
+        speed = rng.uniform(18, 60) * (1 + 0.2 * numpy.sin(2 * numpy.pi * times / rng.uniform(3, 10)))
+        phase = numpy.cumsum(speed) / RATE
+        return sum(numpy.sin(2 * numpy.pi * phase * n) / n ** 0.7 for n in range(1, 25)) + white * rng.uniform(0.1, 0.6), "engine"
+    if kind == 3:
+        return (noise.random(length) < rng.uniform(5, 60) / RATE) * white + 0.01 * white, "crackle"
+    tone = rng.uniform(600, 900) * 2 ** (rng.uniform(0.3, 0.8) * numpy.sin(2 * numpy.pi * times / rng.uniform(0.4, 5)))
+    return numpy.sign(numpy.sin(2 * numpy.pi * numpy.cumsum(tone) / RATE)) * 0.5, "siren"
+
+
 def main():
     work = Path(sys.argv[1]).resolve()
     unpacked, corpus = fetch(work), work / "corpus"
@@ -286,6 +338,9 @@ def main():
         jobs.append((speech, (corpus, part, source, speaker, paths, count)))
     for part, genre, source, name, make, variants in compose.works(unpacked, work):
         jobs.append((midi_work, (corpus, part, genre, source, name, make, fonts[part], variants)))
+        # in training, rock is also played by a band of recorded drums and amplified guitars
+        if (part, genre) == ("train", "rock"):
+            jobs.append((midi_work, (corpus, part, genre, source, f"{name}-band", make, fonts[part], 1)))
     for part, count in sources.AMBIENT_SONGS:
         jobs += [(synthesised, (corpus, part, "electronic", "composed", f"ambient-{index}")) for index in range(count)]
     wanted = sys.argv[2:]
@@ -297,18 +352,17 @@ def main():
         for count, _ in enumerate(pool.imap_unordered(perform, range(len(JOBS)))):
             if count % 50 == 0:
                 print(f"{count} of {len(jobs)}", flush=True)
-    if not wanted:
-        others(corpus)
+    others(corpus, wanted)
     shutil.rmtree(work / "midi", ignore_errors=True)
     for folder in sorted(corpus.glob("*/*")):
         print(folder.relative_to(corpus), len(list(folder.glob("*.wav"))))
 
 
 def label(job):
-    """PART/CLASS/SOURCE of a job."""
+    """PART/CLASS/SOURCE/WORK of a job."""
     kind, arguments = job
-    genre, source = ("speech", arguments[2]) if kind is speech else arguments[2:4]
-    return f"{arguments[1]}/{genre}/{source}"
+    part, names = arguments[1], ("speech", *arguments[2:4]) if kind is speech else arguments[2:5]
+    return "/".join([part, *map(str, names)])
 
 
 def perform(index):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to the model and its confusion matrix: training/run.sh [WORK_DIRECTORY]   (Debian 12; about 3 GB, 1 to 2 hours)
+# From nothing to the model and its confusion matrix: training/run.sh [WORK_DIRECTORY]   (Debian 12; about 6 GB, 2 to 4 hours)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=${1:-/tmp/genre}
