@@ -177,7 +177,7 @@ def _styles():
             if grooves:
                 def make(target, rng, style=style, genre=genre, grooves=grooves):
                     return mma_song(target, rng, style, genre, grooves)
-                yield part, genre, "mma", style, make, 3
+                yield part, genre, "mma", style, make, {"train": 3, "development": 3, "test": 2}[part]
 
 
 def mma_song(target, rng, style, genre, grooves):
