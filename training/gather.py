@@ -362,7 +362,7 @@ def label(job):
     """PART/CLASS/SOURCE/WORK of a job."""
     kind, arguments = job
     part, names = arguments[1], ("speech", *arguments[2:4]) if kind is speech else arguments[2:5]
-    return "/".join([part, *map(str, names)])
+    return "/".join([part, *(name.stem if isinstance(name, Path) else name for name in names)])
 
 
 def perform(index):

@@ -35,6 +35,12 @@ RECORDINGS = [
     # named or tagged ambient or electronic: the others of this package claim nothing
     ("train", "electronic", "naev-data", ["ambient[123]*.ogg", "ambiphonic.ogg", "void_sensor.ogg", "eureka.ogg", "terminal.ogg"], 5),
     ("train", "electronic", "tuxtype-data", ["chiptune2.ogg"], 2),
+    # electronic musicians, though the packages do not say so: good enough to learn from
+    ("train", "electronic", "zaz-data", ["mus[1-4].ogg"], 4),
+    ("train", "electronic", "asterisk-moh-opsound-g722", ["macroform-*.g722"], 4),
+    # the rest of what the earlier test had a half of
+    ("development", "electronic", "singularity-music", ["Enemy*.ogg", "Inevitable.ogg", "Media*.ogg", "Nebula.ogg", "Orbital*.ogg",
+     "Through*.ogg"], 4),
     ("train", "classical", "naev-data", ["pirates_orchestra.ogg"], 4),
     ("development", "electronic", "nexuiz-music", ["digital-pursuit.ogg", "brainsukker.ogg", "breakdown-easy.ogg",
      "calling-bogus.ogg", "infight.ogg", "neuronal-diving.ogg", "subcities.ogg", "thru-the-mirror.ogg"], 3),
@@ -232,6 +238,8 @@ LICENCES = {
     "torus-trooper-data": "BSD-2",
     "tumiki-fighters-data": "BSD-2",
     "tuxpaint-stamps-default": "GPL-2",
+    "zaz-data": "CC-BY-SA-3.0 (Leonard Ritter, paniq)",
+    "asterisk-moh-opsound-g722": "CC-BY-SA-3.0 (Paul Shuler, Macroform)",
     "tuxtype-data": "GFDL-1.2+ (its tag)",
     "ufoai-music": "GPL-2+, CC-BY-SA-3.0",
     "unknown-horizons": "CC-BY-SA-3.0",
