@@ -185,7 +185,7 @@ LICENCES = {
     "asterisk-prompt-fr-armelle": "GPL",
     "asterisk-prompt-it-menardi-wav": "CC-BY-SA-3.0",
     "btanks-data": "GPL-2+",
-    "composed": "this repository (`ambient.py`, `compose.py`, `band.py`)",
+    "composed": "this repository (`ambient.py`, `songs.py`, `band.py`)",
     "criticalmass-data": "GPL-2+",
     "csmash-demosong": "Open Audio License (its copyright file)",
     "endless-sky-data": "CC-BY-SA, public domain",
