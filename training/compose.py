@@ -198,7 +198,8 @@ def mma_song(target, rng, style, genre, grooves):
 def accompaniment(target, style, groove, tempo, bars):
     """What MMA plays to these chords, or None where it refuses."""
     # MMA plays at random, from a seed that this fixes for each song
-    lines = [f"RndSeed {zlib.crc32(target.name.encode())}", f"Tempo {tempo}", f"Use {STYLE_LIBRARY / style}.mma", f"Groove {groove}", *(f"{n + 1} {c}" for n, c in enumerate(bars))]
+    lines = [f"RndSeed {zlib.crc32(target.name.encode())}", f"Tempo {tempo}", f"Use {STYLE_LIBRARY / style}.mma",
+             f"Groove {groove}", *(f"{n + 1} {c}" for n, c in enumerate(bars))]
     song = target.with_suffix(".mma")
     song.write_text("\n".join(lines) + "\n")
     subprocess.run(["mma", song, "-f", target], capture_output=True, timeout=60, check=False,
