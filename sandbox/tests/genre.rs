@@ -6,6 +6,7 @@ mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
+use std::collections::BTreeMap;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use common::{Random, SPEECH_16_KHZ};
 use counting::allocations_in;
 use sandbox::genre::{
     feature_names, FrameFeatures, Genre, GenreBlend, GenreDetector, GenreParameters, Model, ModelError,
-    Rhythm, CLASSIFY_HOPS, CONTRAST_EDGES_HZ, FEATURES, FEATURE_VERSION, HOP, MEL_BANDS, WINDOW, WINDOW_HOPS,
+    Rhythm, TonalFeatures, CLASSIFY_HOPS, CONTRAST_EDGES_HZ, FEATURES, FEATURE_VERSION, HOP, MEL_BANDS,
+    PITCH_CLASSES, WINDOW, WINDOW_HOPS,
 };
 use sandbox::Stream;
 
@@ -61,6 +63,14 @@ struct Slow {
     magnitudes: Vec<f64>,
     mel_db: Vec<f64>,
     loudest: f64,
+    /// Bin and pitch of the last peaks.
+    peaks: Vec<(usize, f64)>,
+    chroma: Option<[f64; PITCH_CLASSES]>,
+}
+
+/// Shannon's, natural units.
+fn entropy(shares: &[f64]) -> f64 {
+    shares.iter().filter(|share| **share > 0.0).map(|share| -share * share.ln()).sum()
 }
 
 fn hann(at: usize) -> f64 {
@@ -154,9 +164,28 @@ impl Slow {
         let mel_db: Vec<f64> = logs.iter().map(|log| 10.0 * log / std::f64::consts::LN_10).collect();
         let rises: f64 = mel_db.iter().zip(&self.mel_db).map(|(now, last)| (now - last).max(0.0)).sum();
         let novelty_db = rises / MEL_BANDS as f64;
+        let rise_of = |bands: std::ops::Range<usize>| -> f32 {
+            if self.mel_db.is_empty() {
+                return 0.0;
+            }
+            let count = bands.len() as f64;
+            (bands.map(|band| (mel_db[band] - self.mel_db[band]).max(0.0)).sum::<f64>() / count) as f32
+        };
+        let (novelty_bass_db, novelty_treble_db) = (rise_of(0..5), rise_of(22..32));
+        let bass: f64 = powers[2..10].iter().sum();
+        let edges = [3, 8, 16, 32, 64, 128, 256, 480];
+        let flatness_db = std::array::from_fn(|band| {
+            let octave = &powers[edges[band]..edges[band + 1]];
+            let count = octave.len() as f64;
+            let floor = 1e-6 * total / count;
+            let arithmetic = octave.iter().sum::<f64>() / count + floor;
+            let geometric = (octave.iter().map(|power| (power + floor).ln()).sum::<f64>() / count).exp();
+            (10.0 * (geometric / arithmetic).log10()) as f32
+        });
+        let tonal = self.tonal(&magnitudes);
 
         self.magnitudes = magnitudes;
-        self.mel_db = mel_db;
+        self.mel_db.clone_from(&mel_db);
         FrameFeatures {
             level_db: level_db as f32,
             centroid_hz: centroid_hz as f32,
@@ -166,7 +195,63 @@ impl Slow {
             novelty_db: novelty_db as f32,
             contrast_db,
             mfcc,
+            bass_db: (10.0 * (bass / total + 1e-6).log10()) as f32,
+            novelty_bass_db,
+            novelty_treble_db,
+            flatness_db,
+            tonal,
+            mel_db: std::array::from_fn(|band| mel_db[band] as f32),
         }
+    }
+
+    /// Peaks from 125 to 4,000 Hz, their frequencies by Grandke's formula, and what became of those of the last hop.
+    fn tonal(&mut self, magnitudes: &[f64]) -> TonalFeatures {
+        let most = magnitudes.iter().copied().fold(0.0, f64::max);
+        let peaks: Vec<(usize, f64, f64)> = (8..256)
+            .filter(|&bin| {
+                let here = magnitudes[bin];
+                here > 0.01 * most && here > magnitudes[bin - 1] && here >= magnitudes[bin + 1]
+            })
+            .map(|bin| {
+                let (left, here, right) = (magnitudes[bin - 1], magnitudes[bin], magnitudes[bin + 1]);
+                let ratio = left.max(right) / here;
+                let beside = ((2.0 * ratio - 1.0) / (ratio + 1.0)).max(0.0);
+                let position = bin as f64 + if right > left { beside } else { -beside };
+                (bin, 12.0 * (position * 15.625 / 440.0).log2(), here)
+            })
+            .collect();
+        let total: f64 = peaks.iter().map(|peak| peak.2).sum();
+        let share = |counts: &dyn Fn(usize, f64) -> f64| -> f32 {
+            (peaks.iter().map(|(bin, pitch, weight)| weight * counts(*bin, *pitch)).sum::<f64>() / total)
+                as f32
+        };
+        let moved = |bin: usize, pitch: f64| {
+            let near = self.peaks.iter().filter(|(other, _)| other.abs_diff(bin) <= 1);
+            near.map(|(_, other)| (other - pitch).abs()).fold(f64::INFINITY, f64::min)
+        };
+        let mut classes = [0.0; PITCH_CLASSES];
+        for (_, pitch, weight) in &peaks {
+            classes[pitch.round().rem_euclid(12.0) as usize] += weight;
+        }
+        let chroma = classes.map(|class| class / total);
+        let flux = self
+            .chroma
+            .map_or(0.0, |last| chroma.iter().zip(last).map(|(now, last)| (now - last).abs()).sum::<f64>());
+        let found = TonalFeatures {
+            peaks: peaks.len() as f32,
+            detuning: share(&|_, pitch| (pitch - pitch.round()).abs()),
+            steady: share(&|bin, pitch| f64::from(u8::from(moved(bin, pitch) < 0.06))),
+            glide: share(&|bin, pitch| f64::from(u8::from((0.06..0.6).contains(&moved(bin, pitch))))),
+            chroma: classes.map(|class| class as f32),
+            chroma_entropy: entropy(&chroma) as f32,
+            chroma_flux: flux as f32,
+            intervals: std::array::from_fn(|at| {
+                (0..12).map(|class| chroma[class] * chroma[(class + at + 1) % 12]).sum::<f64>() as f32
+            }),
+        };
+        self.chroma = Some(chroma);
+        self.peaks = peaks.into_iter().map(|(bin, pitch, _)| (bin, pitch)).collect();
+        found
     }
 }
 
@@ -213,6 +298,33 @@ fn each_feature_is_what_its_definition_says() {
             }
             for (found, wanted) in found.mfcc.iter().zip(wanted.mfcc) {
                 near("mfcc", *found, wanted, 0.01);
+            }
+            near("bass", found.bass_db, wanted.bass_db, 0.01);
+            near("bass's novelty", found.novelty_bass_db, wanted.novelty_bass_db, 5e-3);
+            near("treble's novelty", found.novelty_treble_db, wanted.novelty_treble_db, 5e-3);
+            // the noise of rounded instants fills what is empty, and makes peaks of its own
+            if tolerance > 1.0 {
+                continue;
+            }
+            for (found, wanted) in found.flatness_db.iter().zip(wanted.flatness_db) {
+                near("flatness", *found, wanted, 0.02);
+            }
+            for (found, wanted) in found.mel_db.iter().zip(wanted.mel_db) {
+                near("mel band", *found, wanted, 0.02);
+            }
+            let (found, wanted) = (&found.tonal, &wanted.tonal);
+            near("peaks", found.peaks, wanted.peaks, 0.0);
+            near("detuning", found.detuning, wanted.detuning, 1e-3);
+            near("steady", found.steady, wanted.steady, 1e-3);
+            near("glide", found.glide, wanted.glide, 1e-3);
+            near("chroma entropy", found.chroma_entropy, wanted.chroma_entropy, 1e-3);
+            near("chroma flux", found.chroma_flux, wanted.chroma_flux, 1e-3);
+            for (found, wanted) in found.intervals.iter().zip(wanted.intervals) {
+                near("interval", *found, wanted, 1e-3);
+            }
+            let most = wanted.chroma.iter().copied().fold(0.0, f32::max);
+            for (found, wanted) in found.chroma.iter().zip(wanted.chroma) {
+                near("chroma", *found, wanted, 1e-3 * most);
             }
         }
     }
@@ -284,17 +396,35 @@ fn what_the_model_sees_is_what_its_names_say() {
             "harmonicity" => frame.harmonicity.into(),
             "novelty" => frame.novelty_db.into(),
             "level" => (f64::from(frame.level_db) - mean_db).max(-40.0),
+            "bass" => frame.bass_db.into(),
+            "novelty_bass" => frame.novelty_bass_db.into(),
+            "novelty_treble" => frame.novelty_treble_db.into(),
+            "peaks" => frame.tonal.peaks.into(),
+            "detuning" => frame.tonal.detuning.into(),
+            "steady" => frame.tonal.steady.into(),
+            "glide" => frame.tonal.glide.into(),
+            "chroma_entropy" => frame.tonal.chroma_entropy.into(),
+            "chroma_flux" => frame.tonal.chroma_flux.into(),
             _ if name.starts_with("contrast_") => frame.contrast_db[number()].into(),
-            _ => frame.mfcc[number()].into(),
+            _ if name.starts_with("flatness_") => frame.flatness_db[number()].into(),
+            _ if name.starts_with("interval_") => frame.tonal.intervals[number()].into(),
+            _ if name.starts_with("mfcc_") => frame.mfcc[number()].into(),
+            _ => panic!("a column without a definition: {name}"),
         };
         window.iter().map(of).collect()
     };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let names = feature_names();
     assert_eq!(names.len(), FEATURES);
+    let mut others: BTreeMap<String, f64> = BTreeMap::new();
+    others.extend(attacks(&column("level"), &column("novelty")));
+    others.extend(modulations(window));
+    others.extend(harmonies(window));
+    others.extend(repetitions(&column("novelty"), &column("novelty_bass"), &column("novelty_treble")));
     for (name, found) in names.iter().zip(features.vector) {
-        let (kind, of) = name.split_once('_').unwrap();
+        let (kind, of) = name.split_once('_').unwrap_or((name, ""));
         let wanted = match (kind, name.as_str()) {
+            _ if others.contains_key(name) => others[name],
             ("mean", _) => mean(&column(of)),
             ("deviation", _) => {
                 let (values, centre) = (column(of), mean(&column(of)));
@@ -317,14 +447,184 @@ fn what_the_model_sees_is_what_its_names_say() {
     }
 }
 
-/// Local maxima (within two hops) that stand 0.8 dB above the mean of the eight before, a second.
-fn onset_rate(novelty: &[f64]) -> f64 {
-    let mut count = 0;
-    for at in 8..novelty.len() - 2 {
-        let higher = (at - 2..=at + 2).any(|other| novelty[other] > novelty[at]);
-        let before = novelty[at - 8..at].iter().sum::<f64>() / 8.0;
-        count += usize::from(!higher && novelty[at] > before + 0.8);
+fn mean_of(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn deviation_of(values: &[f64]) -> f64 {
+    let mean = mean_of(values);
+    mean_of(&values.iter().map(|value| (value - mean).powi(2)).collect::<Vec<_>>()).sqrt()
+}
+
+fn named<'a, const N: usize>(pairs: [(&'a str, f64); N]) -> impl Iterator<Item = (String, f64)> + 'a {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value))
+}
+
+fn attacks(levels: &[f64], novelties: &[f64]) -> Vec<(String, f64)> {
+    let mut sorted = novelties.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let largest = |count: usize| mean_of(&sorted[sorted.len() - count..]);
+    let steps: Vec<f64> = levels.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let share = |counts: &dyn Fn(f64) -> bool| {
+        steps.iter().filter(|step| counts(**step)).count() as f64 / steps.len() as f64
+    };
+    let cubes = mean_of(&steps.iter().map(|step| step.powi(3)).collect::<Vec<_>>());
+    named([
+        ("novelty_most", largest(3)),
+        ("novelty_high", largest(8)),
+        ("novelty_rest", mean_of(&sorted[..sorted.len() / 2])),
+        ("novelty_peaked", largest(8) / mean_of(novelties)),
+        ("level_skew", cubes / deviation_of(&steps).powi(3)),
+        ("level_rise", mean_of(&steps.iter().map(|step| step.max(0.0)).collect::<Vec<_>>())),
+        ("level_jumps", share(&|step| step > 3.0)),
+        ("level_leaps", share(&|step| step > 6.0)),
+        ("level_drops", share(&|step| step < -3.0)),
+    ])
+    .collect()
+}
+
+/// The power spectrum of eight groups of mel bands and of their mean, by octaves.
+fn modulations(window: &[FrameFeatures]) -> Vec<(String, f64)> {
+    let count = window.len();
+    let weight = |at: usize| 0.5 - 0.5 * (2.0 * PI * at as f64 / count as f64).cos();
+    let squares: f64 = (0..count).map(|at| weight(at).powi(2)).sum();
+    let octaves = |levels: &[f64]| -> [f64; 5] {
+        let mean = mean_of(levels);
+        let power = |bin: usize| {
+            let part = |turn: fn(f64) -> f64| -> f64 {
+                let term = |at: usize| {
+                    (levels[at] - mean) * weight(at) * turn(2.0 * PI * (bin * at) as f64 / WINDOW_HOPS as f64)
+                };
+                (0..count).map(term).sum()
+            };
+            part(f64::cos).powi(2) + part(f64::sin).powi(2)
+        };
+        [2..5, 5..9, 9..17, 17..33, 33..65].map(|bins| bins.map(power).sum::<f64>() / squares)
+    };
+    let group = |group: usize| -> Vec<f64> {
+        let bands = group * 4..group * 4 + 4;
+        let level = |frame: &FrameFeatures| {
+            frame.mel_db[bands.clone()].iter().map(|level| f64::from(*level)).sum::<f64>() / 4.0
+        };
+        window.iter().map(level).collect()
+    };
+    let groups: Vec<Vec<f64>> = (0..8).map(group).collect();
+    let powers: Vec<[f64; 5]> = groups.iter().map(|levels| octaves(levels)).collect();
+    let together: Vec<f64> =
+        (0..count).map(|at| groups.iter().map(|levels| levels[at]).sum::<f64>() / 8.0).collect();
+    let together = octaves(&together);
+    let mut found = Vec::new();
+    for octave in 0..5 {
+        for (group, power) in powers.iter().enumerate() {
+            let name = format!("modulation_{}_{}", group + 1, octave + 1);
+            found.push((name, (power[octave] + 0.5).ln()));
+        }
+        let mean = powers.iter().map(|power| power[octave]).sum::<f64>() / 8.0;
+        let name = format!("modulation_all_{}", octave + 1);
+        found.push((name, ((together[octave] + 0.5) / (mean + 0.5)).ln()));
     }
+    found
+}
+
+/// Krumhansl and Kessler's profiles, from the tonic upwards.
+const KEYS: [[f64; PITCH_CLASSES]; 2] = [
+    [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88],
+    [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17],
+];
+
+fn harmonies(window: &[FrameFeatures]) -> Vec<(String, f64)> {
+    let shares = |frames: &[FrameFeatures]| -> Vec<f64> {
+        let sums: Vec<f64> = (0..PITCH_CLASSES)
+            .map(|class| frames.iter().map(|frame| f64::from(frame.tonal.chroma[class])).sum())
+            .collect();
+        let total: f64 = sums.iter().sum();
+        sums.iter().map(|sum| sum / total).collect()
+    };
+    let whole = shares(window);
+    let fit = |profile: &[f64; PITCH_CLASSES], tonic: usize| -> f64 {
+        let turned: Vec<f64> = (0..12).map(|class| profile[(class + 12 - tonic) % 12]).collect();
+        let (a, b) = (mean_of(&whole), mean_of(&turned));
+        let products = whole.iter().zip(&turned).map(|(share, weight)| (share - a) * (weight - b));
+        mean_of(&products.collect::<Vec<_>>()) / (deviation_of(&whole) * deviation_of(&turned))
+    };
+    let fits = KEYS.map(|profile| (0..12).map(|tonic| fit(&profile, tonic)).collect::<Vec<f64>>());
+    let best = |of: &[f64]| of.iter().copied().fold(-1.0, f64::max);
+    let mut ranked = fits.concat();
+    ranked.sort_by(|a, b| b.total_cmp(a));
+    let chords: Vec<Vec<f64>> = window.chunks_exact(16).map(shares).collect();
+    let change = |pair: &[Vec<f64>]| -> f64 {
+        pair[0].iter().zip(&pair[1]).map(|(last, now)| (now - last).abs()).sum()
+    };
+    let mut sorted = whole.clone();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    named([
+        ("key_entropy", entropy(&whole)),
+        ("key_clarity", ranked[0]),
+        ("key_lead", ranked[0] - ranked[2]),
+        ("key_minor", best(&fits[1]) - best(&fits[0])),
+        ("chord_entropy", mean_of(&chords.iter().map(|chord| entropy(chord)).collect::<Vec<_>>())),
+        ("chord_change", mean_of(&chords.windows(2).map(change).collect::<Vec<_>>())),
+        ("pitch_class_1", sorted[0]),
+        ("pitch_class_2", sorted[1]),
+        ("pitch_class_3", sorted[2]),
+        ("pitch_class_4", sorted[3]),
+    ])
+    .collect()
+}
+
+fn repetitions(all: &[f64], bass: &[f64], treble: &[f64]) -> Vec<(String, f64)> {
+    let repeats = |novelty: &[f64], lag: usize| -> f64 {
+        let mean = mean_of(novelty);
+        let at = |lag: usize| -> f64 {
+            novelty.iter().zip(&novelty[lag..]).map(|(now, later)| (now - mean) * (later - mean)).sum()
+        };
+        at(lag) / at(0)
+    };
+    let highest = |novelty: &[f64], lags: std::ops::Range<usize>| {
+        lags.map(|lag| repeats(novelty, lag)).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let mut found = Vec::new();
+    let times = [2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 27, 33, 40, 48];
+    for (name, novelty) in [("all", all), ("bass", bass)] {
+        for (at, range) in times.windows(2).enumerate() {
+            found.push((format!("repeats_{name}_{}", at + 1), highest(novelty, range[0]..range[1])));
+        }
+        let each: Vec<f64> = (1..48).map(|lag| repeats(novelty, lag)).collect();
+        found.push((format!("repetition_{name}"), deviation_of(&each)));
+    }
+    found.push(("clarity_bass".to_owned(), highest(bass, 8..48)));
+    let period = pulse(all).1 / 0.032;
+    for (at, share) in [0.25, 1.0 / 3.0, 0.5, 2.0 / 3.0, 0.75, 2.0].into_iter().enumerate() {
+        let lag = (period * share).round() as usize;
+        found.push((format!("beat_part_{}", at + 1), repeats(all, lag)));
+    }
+    let (low, high) = (mean_of(bass), mean_of(treble));
+    let both = bass.iter().zip(treble).map(|(bass, treble)| (bass - low) * (treble - high));
+    let both = mean_of(&both.collect::<Vec<_>>()) / (deviation_of(bass) * deviation_of(treble));
+    let onsets: Vec<f64> = (8..all.len() - 2).filter(|at| is_onset(all, *at)).map(|at| at as f64).collect();
+    let mut intervals: Vec<f64> = onsets.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    intervals.sort_by(f64::total_cmp);
+    let (mean, count) = (mean_of(&intervals), intervals.len());
+    let median = 0.5 * (intervals[(count - 1) / 2] + intervals[count / 2]);
+    let distances: Vec<f64> = intervals.iter().map(|interval| (interval - median).abs()).collect();
+    found.extend(named([
+        ("bass_with_treble", both),
+        ("interval", mean * 0.032),
+        ("interval_scatter", deviation_of(&intervals) / mean),
+        ("interval_oddness", mean_of(&distances) / median),
+    ]));
+    found
+}
+
+/// A local maximum (within two hops) that stands 0.8 dB above the mean of the eight before.
+fn is_onset(novelty: &[f64], at: usize) -> bool {
+    let higher = (at - 2..=at + 2).any(|other| novelty[other] > novelty[at]);
+    !higher && novelty[at] > mean_of(&novelty[at - 8..at]) + 0.8
+}
+
+/// Onsets a second.
+fn onset_rate(novelty: &[f64]) -> f64 {
+    let count = (8..novelty.len() - 2).filter(|at| is_onset(novelty, *at)).count();
     count as f64 / (novelty.len() as f64 * 0.032)
 }
 
@@ -567,7 +867,7 @@ fn silence_changes_nothing() {
 #[test]
 fn the_shipped_model_is_for_these_features_and_small() {
     let text = include_str!("../src/genre/model.txt");
-    assert!(text.len() < 100_000, "{} bytes", text.len());
+    assert!(text.len() < 150_000, "{} bytes", text.len());
     assert_eq!(Model::parse(text).as_ref(), Ok(&*Model::shipped()));
     let probabilities = Model::shipped().probabilities(&[0.0; FEATURES]);
     assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -583,9 +883,9 @@ fn a_model_for_other_features_or_classes_is_refused_by_name() {
     let version = format!("sandpool-genre-features {FEATURE_VERSION}");
     assert_eq!(changed(&version, "sandpool-genre-features 99"), ModelError::Version { found: "99".into() });
     assert!(matches!(changed(" mean_flux", " mean_flax"), ModelError::Feature { at: 2, .. }));
-    assert!(matches!(changed(" pulse_period", ""), ModelError::Feature { at, .. } if at == FEATURES - 1));
+    assert!(matches!(changed(" interval_oddness", ""), ModelError::Feature { at, .. } if at == FEATURES - 1));
     assert!(matches!(
-        changed(" pulse_period", " pulse_period more"),
+        changed(" interval_oddness", " interval_oddness more"),
         ModelError::Feature { at: FEATURES, .. }
     ));
     assert!(matches!(changed("classes speech rock", "classes rock speech"), ModelError::Classes(_)));

@@ -33,7 +33,7 @@ impl Excerpt {
     }
 }
 
-/// All excerpts of a part (`train` or `test`), in the order of their names.
+/// All excerpts of a part (`train`, `development` or `test`), in the order of their names.
 pub(crate) fn list(corpus: &Path, part: &str) -> Outcome<Vec<Excerpt>> {
     let mut excerpts = Vec::new();
     for genre in Genre::ALL {

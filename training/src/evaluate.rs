@@ -1,4 +1,4 @@
-//! What the detector says after five seconds of the test part, as a whole and by condition, source and confidence.
+//! What the detector says after five seconds of a part, as a whole and by condition, source and confidence.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,8 +15,8 @@ const SECONDS: f32 = 5.0;
 type Matrix = [[usize; CLASSES]; CLASSES];
 
 /// Prints it all.
-pub(crate) fn run(corpus: &Path, model: Arc<Model>) -> Outcome<()> {
-    let excerpts = corpus::list(corpus, "test")?;
+pub(crate) fn run(corpus: &Path, part: &str, model: Arc<Model>) -> Outcome<()> {
+    let excerpts = corpus::list(corpus, part)?;
     let mut matrices: Vec<(Condition, Matrix)> =
         CONDITIONS.iter().map(|condition| (*condition, Matrix::default())).collect();
     let mut sources = BTreeMap::<(usize, String), [usize; CLASSES]>::new();

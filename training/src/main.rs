@@ -1,18 +1,18 @@
 //! Trains the genre model, and says how good it is on works that the training never saw.
 //!
 //! ```text
-//! genre-training train    CORPUS MODEL     extracts, trains, writes MODEL, evaluates
-//! genre-training evaluate CORPUS [MODEL]   the shipped model, or that one, through the detector itself
-//! genre-training export   CORPUS PART OUT  that part's feature vectors for other tools: OUT.txt (rows), OUT.f32 (values)
+//! genre-training extract  CORPUS PART OUT       that part's feature vectors: OUT.txt (rows), OUT.f32 (values)
+//! genre-training train    MODEL OUT...          trains on these vectors, and writes MODEL
+//! genre-training evaluate CORPUS PART [MODEL]   the shipped model, or that one, through the detector itself
 //! ```
 //!
-//! `CORPUS` is what `gather.py` leaves: `train/` and `test/`, in each a folder a class, in that 48 kHz mono WAV files named
+//! `CORPUS` is what `gather.py` leaves: `train/`, `development/` and `test/`, in each a folder a class, in that 48 kHz mono WAV files named
 //! `SOURCE__WORK__EXCERPT.wav`.
 
 mod conditions;
 mod corpus;
 mod evaluate;
-mod export;
+mod extract;
 mod network;
 mod train;
 
@@ -26,14 +26,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
-        ["train", corpus, model] => train::run(Path::new(corpus), Path::new(model)),
-        ["export", corpus, part, out] => export::run(Path::new(corpus), part, out),
-        ["evaluate", corpus] => evaluate::run(Path::new(corpus), Model::shipped()),
-        ["evaluate", corpus, model] => std::fs::read_to_string(model)
+        ["extract", corpus, part, out] => extract::run(Path::new(corpus), part, out),
+        ["train", model, ref vectors @ ..] if !vectors.is_empty() => train::run(Path::new(model), vectors),
+        ["evaluate", corpus, part] => evaluate::run(Path::new(corpus), part, Model::shipped()),
+        ["evaluate", corpus, part, model] => std::fs::read_to_string(model)
             .map_err(Into::into)
             .and_then(|text| Ok(Model::parse(&text)?))
-            .and_then(|model| evaluate::run(Path::new(corpus), Arc::new(model))),
-        _ => Err("train CORPUS MODEL | evaluate CORPUS [MODEL]".into()),
+            .and_then(|model| evaluate::run(Path::new(corpus), part, Arc::new(model))),
+        _ => Err("extract CORPUS PART OUT | train MODEL OUT... | evaluate CORPUS PART [MODEL]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -90,21 +90,20 @@ impl GenreDetector {
     /// Listens to whole sample frames (a sample for each channel), any number of them. Allocates nothing.
     pub fn process(&mut self, block: &[f32]) {
         let Self { model, narrow_band, spectrum, statistics, features, decision } = self;
-        narrow_band.process(block, |sample| {
-            if !spectrum.push(sample) {
-                return;
-            }
-            let level_db = spectrum.level_db();
-            if level_db >= SILENCE_DB {
-                features.frame = spectrum.analyse(level_db);
-                statistics.push(&features.frame);
-                decision.waiting += 1;
-                if decision.waiting >= CLASSIFY_HOPS && statistics.hops() >= FEWEST_HOPS {
-                    statistics.write(features);
-                    decision.take(&model.probabilities(&features.vector), model.threshold());
+        narrow_band.process(block, |mut samples| {
+            while spectrum.push(&mut samples) {
+                let level_db = spectrum.level_db();
+                if level_db >= SILENCE_DB {
+                    features.frame = spectrum.analyse(level_db);
+                    statistics.push(&features.frame);
+                    decision.waiting += 1;
+                    if decision.waiting >= CLASSIFY_HOPS && statistics.hops() >= FEWEST_HOPS {
+                        statistics.write(features);
+                        decision.take(&model.probabilities(&features.vector), model.threshold());
+                    }
                 }
+                spectrum.advance();
             }
-            spectrum.advance();
         });
     }
 

@@ -1,9 +1,9 @@
 //! What kind of sound a stream is: speech, rock, jazz, electronic or classical music, or none of these.
 //!
 //! ```text
-//!  any rate,   ┌────────────┐ 16 kHz  ┌──────────┐ 25 numbers ┌────────────┐ 80 numbers ┌───────┐      ┌────────────┐
-//!  1-2 ch. ──> │ NarrowBand │ ──────> │ Spectrum │ ─────────> │ Statistics │ ─────────> │ Model │ ───> │ hysteresis │ ──> Genre
-//!              └────────────┘ mono    └──────────┘ every 32 ms│ last 4.1 s │ every 0.26 s└───────┘ 6 p. └────────────┘
+//!  any rate,   ┌────────────┐ 16 kHz  ┌──────────┐ 67 numbers ┌────────────┐ 220 numbers ┌───────┐      ┌────────────┐
+//!  1-2 ch. ──> │ NarrowBand │ ──────> │ Spectrum │ ─────────> │ Statistics │ ──────────> │ Model │ ───> │ hysteresis │ ──> Genre
+//!              └────────────┘ mono    └──────────┘ every 32 ms│ last 4.1 s │ every 0.26 s └───────┘ 6 p. └────────────┘
 //! ```
 //!
 //! A [`GenreDetector`] only listens: it changes no sample. All of its work is done on *hops*, 512 samples at 16 kHz counted
@@ -16,21 +16,28 @@
 //!
 //! What a genre means to the processing chain is in [`GenreParameters`]; [`GenreBlend`] moves from one to the next.
 
+mod attack;
 mod detector;
+mod harmony;
 mod model;
+mod modulation;
 mod narrow_band;
 mod parameters;
 mod rhythm;
 mod spectrum;
 mod statistics;
+mod tonal;
 
 pub use detector::{GenreDetector, CLASSIFY_HOPS};
 pub use model::{Model, ModelError, CLASSES};
 pub use narrow_band::NARROW_BAND_HZ;
 pub use parameters::{GenreBlend, GenreParameters};
 pub use rhythm::Rhythm;
-pub use spectrum::{FrameFeatures, CONTRAST_BANDS, CONTRAST_EDGES_HZ, HOP, MEL_BANDS, MFCCS, WINDOW};
+pub use spectrum::{
+    FrameFeatures, CONTRAST_BANDS, CONTRAST_EDGES_HZ, FLATNESS_BANDS, HOP, MEL_BANDS, MFCCS, WINDOW,
+};
 pub use statistics::{feature_names, Features, FEATURES, FEATURE_VERSION, WINDOW_HOPS};
+pub use tonal::{TonalFeatures, INTERVALS, PITCH_CLASSES};
 
 use std::fmt;
 

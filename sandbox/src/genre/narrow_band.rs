@@ -93,9 +93,10 @@ impl NarrowBand {
         }
     }
 
-    /// Converts whole sample frames; hands each new sample to `out`.
-    pub(super) fn process(&mut self, block: &[f32], mut out: impl FnMut(f32)) {
+    /// Converts whole sample frames; hands the new samples to `out`, some at a time.
+    pub(super) fn process(&mut self, block: &[f32], mut out: impl FnMut(&[f32])) {
         let channels = self.stream.channels;
+        let mut made = [0.0_f32; 2 * CHUNK];
         for chunk in block.chunks(CHUNK * channels) {
             let frames = chunk.len() / channels;
             let room = &mut self.input[self.filled..self.filled + frames];
@@ -107,7 +108,13 @@ impl NarrowBand {
                 }
             }
             self.filled += frames;
-            self.emit(&mut out);
+            loop {
+                let count = self.emit(&mut made);
+                if count == 0 {
+                    break;
+                }
+                out(&made[..count]);
+            }
             // keep what the next kernel covers
             let gone = self.next.min(self.filled);
             self.input.copy_within(gone..self.filled, 0);
@@ -116,21 +123,55 @@ impl NarrowBand {
         }
     }
 
-    fn emit(&mut self, out: &mut impl FnMut(f32)) {
+    /// Makes as many samples as there is room and input for, and says how many.
+    fn emit(&mut self, made: &mut [f32]) -> usize {
         let (whole, rest) =
             (self.stream.sample_rate_hz / NARROW_BAND_HZ, self.stream.sample_rate_hz % NARROW_BAND_HZ);
-        while self.next + self.taps <= self.filled {
+        let whole = whole as usize;
+        let mut count = 0;
+        if rest == 0 {
+            // the same kernel for all, so it is read once for four of them
+            let kernel = &self.kernels[..self.taps];
+            for four in made.chunks_exact_mut(4) {
+                if self.next + 3 * whole + self.taps > self.filled {
+                    break;
+                }
+                four.copy_from_slice(&four_dots(&self.input[self.next..self.filled], whole, kernel));
+                self.next += 4 * whole;
+                count += 4;
+            }
+        }
+        for sample in &mut made[count..] {
+            if self.next + self.taps > self.filled {
+                break;
+            }
             let row = ((self.fraction * FRACTIONS as u32 + NARROW_BAND_HZ / 2) / NARROW_BAND_HZ) as usize;
             let kernel = &self.kernels[row * self.taps..(row + 1) * self.taps];
-            out(dot(&self.input[self.next..self.next + self.taps], kernel));
-            self.next += whole as usize;
+            *sample = dot(&self.input[self.next..self.next + self.taps], kernel);
+            count += 1;
+            self.next += whole;
             self.fraction += rest;
             if self.fraction >= NARROW_BAND_HZ {
                 self.fraction -= NARROW_BAND_HZ;
                 self.next += 1;
             }
         }
+        count
     }
+}
+
+/// Four of [`dot`], `step` samples apart, to the bit.
+fn four_dots(samples: &[f32], step: usize, kernel: &[f32]) -> [f32; 4] {
+    let mut sums = [[0.0_f32; 8]; 4];
+    for (at, kernel) in kernel.chunks_exact(8).enumerate() {
+        for (output, sums) in sums.iter_mut().enumerate() {
+            let samples = &samples[output * step + at * 8..][..8];
+            for lane in 0..8 {
+                sums[lane] += samples[lane] * kernel[lane];
+            }
+        }
+    }
+    sums.map(|sums| total(&sums))
 }
 
 /// Eight sums side by side, which the compiler keeps in vector registers.
@@ -141,5 +182,9 @@ fn dot(samples: &[f32], kernel: &[f32]) -> f32 {
             sums[lane] += samples[lane] * kernel[lane];
         }
     }
+    total(&sums)
+}
+
+fn total(sums: &[f32; 8]) -> f32 {
     (sums[0] + sums[4]) + (sums[1] + sums[5]) + ((sums[2] + sums[6]) + (sums[3] + sums[7]))
 }

@@ -1,4 +1,4 @@
-//! Onsets and pulse of the last seconds, from the novelty of each hop.
+//! Onsets and pulse of the last seconds, from the novelty of each hop, and what repeats after which time.
 
 use super::narrow_band::NARROW_BAND_HZ;
 use super::spectrum::HOP;
@@ -55,6 +55,134 @@ impl Rhythm {
             pulse_period_s: period as f32 * HOP_S,
         }
     }
+}
+
+/// Numbers that [`write_repetition`] writes.
+pub(super) const REPETITIONS: usize = 2 * (TIMES.len() + 1) + 1 + SHARES.len() + 1 + 3;
+/// The longest time that is looked at, hops.
+const LONGEST: usize = 48;
+/// Ranges of hops, from 64 ms to 1.5 s.
+const TIMES: [std::ops::Range<usize>; 14] = [
+    2..3,
+    3..4,
+    4..5,
+    5..6,
+    6..8,
+    8..10,
+    10..12,
+    12..15,
+    15..18,
+    18..22,
+    22..27,
+    27..33,
+    33..40,
+    40..LONGEST,
+];
+/// Parts of the pulse's period: two, three and four in it, the swung eighth, the dotted one, and two of it.
+const SHARES: [f32; 6] = [0.25, 1.0 / 3.0, 0.5, 2.0 / 3.0, 0.75, 2.0];
+
+pub(super) fn repetition_names() -> impl Iterator<Item = String> {
+    let curve = |name: &'static str| {
+        let times = (1..=TIMES.len()).map(move |time| format!("repeats_{name}_{time}"));
+        times.chain([format!("repetition_{name}")])
+    };
+    let shares = (1..=SHARES.len()).map(|share| format!("beat_part_{share}"));
+    ["all", "bass"]
+        .into_iter()
+        .flat_map(curve)
+        .chain(["clarity_bass".to_owned()])
+        .chain(shares)
+        .chain(["bass_with_treble", "interval", "interval_scatter", "interval_oddness"].map(str::to_owned))
+}
+
+/// Of the novelties of all bands, of the bass and of the treble, hop by hop (`r(t)/r(0)` is their autocorrelation, mean taken
+/// away):
+///
+/// * for all bands and the bass, the highest value in 14 ranges of time, and the standard deviation over all;
+/// * the highest value of the bass where [`Rhythm`] looks for a pulse;
+/// * the value for all bands at six parts of the pulse's period: swing has 2/3 where straight music has 1/2;
+/// * the correlation of bass and treble: a drum kit plays both at once or in turn;
+/// * the mean of the times between onsets (seconds), its deviation and its mean distance from the median, both in parts.
+pub(super) fn write_repetition(novelties: [&[f32]; 3], rhythm: &Rhythm, out: &mut [f32]) {
+    let hops = novelties[0].len();
+    let mut centred = [[0.0_f32; super::WINDOW_HOPS]; 3];
+    let mut powers = [0.0_f32; 3];
+    let mut put = out.iter_mut();
+    let mut write = |value: f32| {
+        if let Some(place) = put.next() {
+            *place = value;
+        }
+    };
+    let mut clarity_bass = 0.0_f32;
+    let mut of_all = [0.0_f32; 2 * LONGEST];
+    for (curve, novelty) in novelties.into_iter().enumerate() {
+        let mean = novelty.iter().sum::<f32>() / hops as f32;
+        for (centred, novelty) in centred[curve].iter_mut().zip(novelty) {
+            *centred = novelty - mean;
+        }
+        let centred = &centred[curve][..hops];
+        powers[curve] = correlation(centred, 0);
+        if curve == 2 {
+            break;
+        }
+        // what hardly moves repeats nothing
+        let scale = if powers[curve] > 1e-6 { 1.0 / powers[curve] } else { 0.0 };
+        let mut at = [0.0_f32; LONGEST];
+        for (lag, value) in at.iter_mut().enumerate().skip(1) {
+            *value = scale * correlation(centred, lag);
+        }
+        for range in TIMES {
+            write(at[range].iter().fold(-1.0_f32, |most, value| most.max(*value)));
+        }
+        let mean = at[1..].iter().sum::<f32>() / (LONGEST - 1) as f32;
+        let squares: f32 = at[1..].iter().map(|value| (value - mean).powi(2)).sum();
+        write((squares / (LONGEST - 1) as f32).sqrt());
+        if curve == 1 {
+            clarity_bass = PERIODS.fold(0.0_f32, |most, lag| most.max(at[lag]));
+        } else {
+            of_all[..LONGEST].copy_from_slice(&at);
+            let twice = 2 * (rhythm.pulse_period_s / HOP_S).round() as usize;
+            if (LONGEST..hops).contains(&twice) {
+                of_all[twice] = scale * correlation(centred, twice);
+            }
+        }
+    }
+    write(clarity_bass);
+    let period = rhythm.pulse_period_s / HOP_S;
+    for share in SHARES {
+        let lag = (period * share).round() as usize;
+        write(if lag > 0 { of_all[lag.min(2 * LONGEST - 1)] } else { 0.0 });
+    }
+    let both: f32 = centred[1].iter().zip(&centred[2]).map(|(bass, treble)| bass * treble).sum();
+    write(both / (powers[1] * powers[2]).sqrt().max(1e-6));
+    intervals(novelties[0]).into_iter().for_each(write);
+}
+
+/// The mean time between onsets, its deviation and its mean distance from the median in parts; half of all where there are fewer than
+/// three onsets.
+fn intervals(novelty_db: &[f32]) -> [f32; 3] {
+    let mut intervals = [0.0_f32; super::WINDOW_HOPS];
+    let (mut count, mut last) = (0, None);
+    for at in MEAN..novelty_db.len().saturating_sub(PEAK) {
+        if is_onset(novelty_db, at) {
+            if let Some(last) = last {
+                intervals[count] = (at - last) as f32;
+                count += 1;
+            }
+            last = Some(at);
+        }
+    }
+    if count < 2 {
+        return [novelty_db.len() as f32 * HOP_S / 2.0, 0.0, 0.0];
+    }
+    let intervals = &mut intervals[..count];
+    let share = 1.0 / count as f32;
+    let mean = share * intervals.iter().sum::<f32>();
+    let variance = share * intervals.iter().map(|interval| (interval - mean).powi(2)).sum::<f32>();
+    intervals.sort_unstable_by(f32::total_cmp);
+    let median = 0.5 * (intervals[(count - 1) / 2] + intervals[count / 2]);
+    let oddness = share * intervals.iter().map(|interval| (interval - median).abs()).sum::<f32>();
+    [mean * HOP_S, variance.sqrt() / mean, oddness / median]
 }
 
 fn is_onset(novelty_db: &[f32], at: usize) -> bool {

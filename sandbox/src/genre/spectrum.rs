@@ -7,6 +7,7 @@ use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::narrow_band::NARROW_BAND_HZ;
+use super::tonal::{Tonal, TonalFeatures};
 
 /// Samples a spectrum is taken of: 64 ms.
 pub const WINDOW: usize = 1_024;
@@ -21,9 +22,17 @@ pub const CONTRAST_BANDS: usize = 6;
 /// Their edges: octaves.
 pub const CONTRAST_EDGES_HZ: [f32; CONTRAST_BANDS + 1] =
     [125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 7_500.0];
+/// Bands of the flatness: those of the contrast, and before them the bass from 47 Hz on.
+pub const FLATNESS_BANDS: usize = CONTRAST_BANDS + 1;
 
-const BINS: usize = WINDOW / 2 + 1;
-const BIN_HZ: f32 = NARROW_BAND_HZ as f32 / WINDOW as f32;
+pub(super) const BINS: usize = WINDOW / 2 + 1;
+pub(super) const BIN_HZ: f32 = NARROW_BAND_HZ as f32 / WINDOW as f32;
+/// Where the flatness begins, and what counts as bass: 31 to 156 Hz.
+const LOWEST_BIN: usize = 3;
+const BASS_BINS: std::ops::Range<usize> = 2..10;
+/// Mel bands of the bass's and of the treble's novelty: to 390 Hz, and from 2.8 kHz on.
+const BASS_BANDS: std::ops::Range<usize> = 0..5;
+const TREBLE_BANDS: std::ops::Range<usize> = 22..MEL_BANDS;
 /// From the lowest bass to just below the pass band's end.
 const MEL_RANGE_HZ: (f32, f32) = (60.0, 7_300.0);
 /// Pitches that harmonicity looks for, 60 to 500 Hz, as lags.
@@ -58,6 +67,19 @@ pub struct FrameFeatures {
     pub contrast_db: [f32; CONTRAST_BANDS],
     /// Mel-frequency cepstrum, coefficients 1 to 13: orthonormal DCT-II of the mel bands' natural logarithms.
     pub mfcc: [f32; MFCCS],
+    /// Power from 31 to 156 Hz, dB of the whole.
+    pub bass_db: f32,
+    /// The novelty of the lowest five mel bands.
+    pub novelty_bass_db: f32,
+    /// The novelty of the highest ten mel bands.
+    pub novelty_treble_db: f32,
+    /// How near to noise each octave is: its powers' geometric by their arithmetic mean, dB (Johnston 1988, eq. 5). 0 for a flat
+    /// spectrum, lower for tones.
+    pub flatness_db: [f32; FLATNESS_BANDS],
+    /// What the peaks of the spectrum say.
+    pub tonal: TonalFeatures,
+    /// The mel bands' levels, dB, not below 60 dB under the loudest of late.
+    pub mel_db: [f32; MEL_BANDS],
 }
 
 /// What depends on nothing, shared by all.
@@ -71,6 +93,7 @@ struct Tables {
     mel: Vec<(usize, Vec<f32>)>,
     cosines: [[f32; MEL_BANDS]; MFCCS],
     contrast: [(usize, usize); CONTRAST_BANDS],
+    flatness: [(usize, usize); FLATNESS_BANDS],
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(Tables::new);
@@ -91,9 +114,13 @@ impl Tables {
             })
         });
         let bin = |hz: f32| (hz / BIN_HZ).round() as usize;
-        let contrast =
+        let contrast: [_; CONTRAST_BANDS] =
             std::array::from_fn(|band| (bin(CONTRAST_EDGES_HZ[band]), bin(CONTRAST_EDGES_HZ[band + 1])));
-        Self { forward, inverse, window, window_correction, mel: mel_bands(), cosines, contrast }
+        let flatness =
+            std::array::from_fn(
+                |band| if band == 0 { (LOWEST_BIN, contrast[0].0) } else { contrast[band - 1] },
+            );
+        Self { forward, inverse, window, window_correction, mel: mel_bands(), cosines, contrast, flatness }
     }
 }
 
@@ -130,6 +157,7 @@ pub(super) struct Spectrum {
     mel_db: [f32; MEL_BANDS],
     loudest: f32,
     hops: u64,
+    tonal: Tonal,
     windowed: Box<[f32; WINDOW]>,
     bins: Box<[Complex32; BINS]>,
     scratch: Vec<Complex32>,
@@ -146,6 +174,7 @@ impl Spectrum {
             mel_db: [0.0; MEL_BANDS],
             loudest: 0.0,
             hops: 0,
+            tonal: Tonal::new(),
             windowed: Box::new([0.0; WINDOW]),
             bins: Box::new([Complex32::default(); BINS]),
             scratch: vec![Complex32::default(); scratch],
@@ -160,12 +189,15 @@ impl Spectrum {
         self.mel_db = [0.0; MEL_BANDS];
         self.loudest = 0.0;
         self.hops = 0;
+        self.tonal.start();
     }
 
-    /// Takes a sample; true when it completes a hop, which is then to be looked at or skipped.
-    pub(super) fn push(&mut self, sample: f32) -> bool {
-        self.samples[HOP + self.filled] = sample;
-        self.filled += 1;
+    /// Takes samples up to the end of the hop; true when that is reached, and the hop is to be looked at or skipped.
+    pub(super) fn push(&mut self, samples: &mut &[f32]) -> bool {
+        let (now, later) = samples.split_at(samples.len().min(HOP - self.filled));
+        self.samples[HOP + self.filled..][..now.len()].copy_from_slice(now);
+        self.filled += now.len();
+        *samples = later;
         self.filled == HOP
     }
 
@@ -208,6 +240,9 @@ impl Spectrum {
             flux,
             harmonicity: self.harmonicity(&powers),
             contrast_db: tables.contrast.map(|(from, to)| contrast_db(&powers[from..to], total)),
+            bass_db: 10.0 * (powers[BASS_BINS].iter().sum::<f32>() / total + FLOOR).log10(),
+            flatness_db: tables.flatness.map(|(from, to)| flatness_db(&powers[from..to], total)),
+            tonal: self.tonal.analyse(&self.magnitudes),
             ..FrameFeatures::default()
         };
         self.mel(&powers, &mut features);
@@ -217,17 +252,17 @@ impl Spectrum {
 
     fn centroid_and_flux(&mut self, powers: &[f32; BINS], total: f32) -> (f32, f32) {
         let norm = total.sqrt();
-        let mut now = [0.0_f32; BINS];
-        for (magnitude, power) in now.iter_mut().zip(powers) {
-            *magnitude = power.sqrt();
-        }
         let (mut sums, mut moments, mut products) = ([0.0_f32; 8], [0.0_f32; 8], [0.0_f32; 8]);
         // the last bin, half of the sampling rate, is empty after the band limit
-        for (block, (now, last)) in now.chunks_exact(8).zip(self.magnitudes.chunks_exact(8)).enumerate() {
+        for (block, (last, powers)) in
+            self.magnitudes.chunks_exact_mut(8).zip(powers.chunks_exact(8)).enumerate()
+        {
             for lane in 0..8 {
-                sums[lane] += now[lane];
-                moments[lane] += now[lane] * (block * 8 + lane) as f32;
-                products[lane] += now[lane] * last[lane];
+                let now = powers[lane].sqrt();
+                sums[lane] += now;
+                moments[lane] += now * (block * 8 + lane) as f32;
+                products[lane] += now * last[lane];
+                last[lane] = now;
             }
         }
         let magnitudes = sums.iter().sum::<f32>().max(TINY);
@@ -239,7 +274,6 @@ impl Spectrum {
             let likeness = products.iter().sum::<f32>() / (norm * self.norm).max(TINY);
             (2.0 - 2.0 * likeness).max(0.0).sqrt()
         };
-        *self.magnitudes = now;
         self.norm = norm;
         (centroid_hz, flux)
     }
@@ -282,9 +316,14 @@ impl Spectrum {
         // 10 lg x = 4.34 ln x
         let mel_db = logs.map(|log| 10.0 * std::f32::consts::LOG10_E * log);
         if self.hops > 0 {
-            let rises: f32 = mel_db.iter().zip(&self.mel_db).map(|(now, last)| (now - last).max(0.0)).sum();
-            features.novelty_db = rises / MEL_BANDS as f32;
+            let rises: [f32; MEL_BANDS] =
+                std::array::from_fn(|band| (mel_db[band] - self.mel_db[band]).max(0.0));
+            let mean = |rises: &[f32]| rises.iter().sum::<f32>() / rises.len() as f32;
+            features.novelty_db = mean(&rises);
+            features.novelty_bass_db = mean(&rises[BASS_BANDS]);
+            features.novelty_treble_db = mean(&rises[TREBLE_BANDS]);
         }
+        features.mel_db = mel_db;
         self.mel_db = mel_db;
     }
 }
@@ -335,4 +374,20 @@ fn contrast_db(powers: &[f32], total: f32) -> f32 {
     let mean = powers.iter().sum::<f32>() / powers.len() as f32 + floor;
     let most = powers.iter().fold(0.0_f32, |most, power| most.max(*power)) + floor;
     10.0 * (most / mean).log10()
+}
+
+/// An octave without sound is as flat as the floor that is put under it.
+fn flatness_db(powers: &[f32], total: f32) -> f32 {
+    let floor = total * FLOOR / powers.len() as f32;
+    let scale = 1.0 / (powers.iter().sum::<f32>() / powers.len() as f32 + floor);
+    // log2 of a product by its exponents and mantissas: no part is below a millionth, so the product of six is normal, and of up to
+    // 40 mantissas between 1 and 2 it is finite
+    let (mut exponents, mut mantissas) = (0_i32, 1.0_f32);
+    for six in powers.chunks(6) {
+        let bits = six.iter().map(|power| (power + floor) * scale).product::<f32>().to_bits();
+        exponents += (bits >> 23) as i32 - 127;
+        mantissas *= f32::from_bits((bits & 0x007F_FFFF) | 0x3F80_0000);
+    }
+    let logs = exponents as f32 + mantissas.log2();
+    10.0 * std::f32::consts::LOG10_2 * logs / powers.len() as f32
 }
