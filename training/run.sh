@@ -22,4 +22,12 @@ fi
 cd "$here/.."
 # LTO gains nothing here but build time
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
-cargo run --release --locked -p sandpool-training -- train "$work/corpus" sandbox/src/genre/model.txt | tee "$work/report.txt"
+cargo build --release --locked -p sandpool-training
+genre=target/release/genre-training
+for part in train development; do
+    $genre extract "$work/corpus" $part "$work/$part"
+done
+{
+    $genre train sandbox/src/genre/model.txt "$work/train" "$work/development"
+    $genre evaluate "$work/corpus" test sandbox/src/genre/model.txt
+} | tee "$work/report.txt"

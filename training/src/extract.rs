@@ -34,7 +34,8 @@ impl Vector {
     }
 }
 
-/// Hears all excerpts of a part, and writes `OUT.txt`, a line for each vector (class, source and work, excerpt, hearing), and `OUT.f32`.
+/// Hears all excerpts of a part, and writes `OUT.txt`, a line for each vector (class, source and work, excerpt, hearing), and
+/// `OUT.f32`.
 pub(crate) fn run(corpus: &Path, part: &str, out: &str) -> Outcome<()> {
     let excerpts: Vec<(usize, Excerpt)> = corpus::list(corpus, part)?.into_iter().enumerate().collect();
     let model = Arc::new(train::untrained()?);

@@ -6,8 +6,8 @@
 //! genre-training evaluate CORPUS PART [MODEL]   the shipped model, or that one, through the detector itself
 //! ```
 //!
-//! `CORPUS` is what `gather.py` leaves: `train/`, `development/` and `test/`, in each a folder a class, in that 48 kHz mono WAV files named
-//! `SOURCE__WORK__EXCERPT.wav`.
+//! `CORPUS` is what `gather.py` leaves: `train/`, `development/` and `test/`, in each a folder a class, in that 48 kHz mono WAV
+//! files named `SOURCE__WORK__EXCERPT.wav`.
 
 mod conditions;
 mod corpus;

@@ -158,8 +158,8 @@ pub(super) fn write_repetition(novelties: [&[f32]; 3], rhythm: &Rhythm, out: &mu
     intervals(novelties[0]).into_iter().for_each(write);
 }
 
-/// The mean time between onsets, its deviation and its mean distance from the median in parts; half of all where there are fewer than
-/// three onsets.
+/// The mean time between onsets, its deviation and its mean distance from the median in parts; half of all where there are
+/// fewer than three onsets.
 fn intervals(novelty_db: &[f32]) -> [f32; 3] {
     let mut intervals = [0.0_f32; super::WINDOW_HOPS];
     let (mut count, mut last) = (0, None);

@@ -380,8 +380,8 @@ fn contrast_db(powers: &[f32], total: f32) -> f32 {
 fn flatness_db(powers: &[f32], total: f32) -> f32 {
     let floor = total * FLOOR / powers.len() as f32;
     let scale = 1.0 / (powers.iter().sum::<f32>() / powers.len() as f32 + floor);
-    // log2 of a product by its exponents and mantissas: no part is below a millionth, so the product of six is normal, and of up to
-    // 40 mantissas between 1 and 2 it is finite
+    // log2 of a product by its exponents and mantissas: no part is below a millionth, so the product of six is normal, and of
+    // up to 40 mantissas between 1 and 2 it is finite
     let (mut exponents, mut mantissas) = (0_i32, 1.0_f32);
     for six in powers.chunks(6) {
         let bits = six.iter().map(|power| (power + floor) * scale).product::<f32>().to_bits();

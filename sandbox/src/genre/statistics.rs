@@ -161,11 +161,11 @@ impl Statistics {
         self.filled += 1;
     }
 
-    /// Computes what `features` says of the window.
+    /// Computes what `features` says of the window; of less than half of one, nothing but how much there is.
     pub(super) fn write(&mut self, features: &mut Features) {
         let hops = self.hops();
         features.hops = hops;
-        if hops < 2 {
+        if hops < WINDOW_HOPS / 2 {
             return;
         }
         let window = self.filled - hops..self.filled;

@@ -4,7 +4,7 @@
 
 use super::spectrum::{BINS, BIN_HZ};
 
-/// Pitch classes, C to B as a tuned piano has them.
+/// Pitch classes of a tuned piano.
 pub const PITCH_CLASSES: usize = 12;
 /// Intervals from a minor second to a tritone: a larger one is the complement of one of these.
 pub const INTERVALS: usize = 6;
@@ -13,7 +13,7 @@ pub const INTERVALS: usize = 6;
 const PEAK_BINS: std::ops::Range<usize> = 8..256;
 /// A peak is not more than 40 dB below the largest magnitude.
 const LOWEST: f32 = 0.01;
-/// The pitch of a' (440 Hz) is 0, of c'' (the next C) 3.
+/// Pitches are counted in semitones from this one, the a'.
 const CONCERT_PITCH_HZ: f32 = 440.0;
 /// Where no peak was.
 const NO_PEAK: f32 = 1e3;
