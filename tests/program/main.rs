@@ -8,6 +8,7 @@ mod client;
 mod common;
 mod docs;
 mod engine_settings;
+mod hostile;
 mod lifecycle;
 mod process;
 mod process_cli;

@@ -192,6 +192,8 @@ fn what_makes_no_sense_ends_with_2_and_is_named_with_what_is_accepted() {
             "accepted are 8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000 (Hz)",
         ),
         (&["--intensity", "3"], "accepted are 0 to 2"),
+        (&["--intensity", "-1"], "accepted are 0 to 2"),
+        (&["--set", "genre=rock"], "genre: got \"rock\", accepted: true or false"),
         (&["--channels", "5"], "accepted are mono and stereo"),
         (&["--format", "mp3"], "accepted are 16, 24 and float"),
         (&["--dance"], "--dance"),
@@ -276,6 +278,77 @@ fn the_report_has_the_figures_that_the_files_have() {
     ] {
         assert!(table.contains(part), "{table} should contain {part}");
     }
+}
+
+/// 16 s of a beat with chords, so that the genre is heard to be something.
+fn music() -> Recording {
+    let format = WavFormat { sample_rate: 48_000, channels: 1, sample_format: SampleFormat::I16 };
+    let mut noise = 1u32;
+    let samples = (0..16 * 48_000).map(|n| {
+        let time = f64::from(n) / 48_000.0;
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (beat, note) = (time % 0.5, (time % 0.25).min(0.2));
+        let drum = (-30.0 * beat).exp() * (TAU * 60.0 * beat).sin();
+        let hiss = (-60.0 * note).exp() * (f64::from(noise) / f64::from(u32::MAX) - 0.5);
+        let chord: f64 = [110.0, 165.0, 220.0, 277.2]
+            .iter()
+            .map(|hz| (1..9).map(|k| (TAU * hz * f64::from(k) * time).sin() / f64::from(k)).sum::<f64>())
+            .sum();
+        (0.5 * drum + 0.2 * hiss + 0.08 * chord) as f32
+    });
+    Recording { format, samples: samples.collect() }
+}
+
+#[test]
+fn the_genre_is_a_stage_and_the_report_tells_its_course() {
+    let directory = Directory::new("genre");
+    let input = directory.wav("music.wav", &music());
+    let (plain, followed) = (directory.path("plain.wav"), directory.path("followed.wav"));
+    processed(&input, &plain, &["--chain", "compressor"]);
+    let said = processed(&input, &followed, &["--chain", "genre,compressor", "--json"]);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["engine"]["stages"], serde_json::json!(["genre", "compressor", "equaliser"]));
+    let genre = &report["genre"];
+    assert_ne!(genre["genre"], "unknown", "{genre}");
+    assert!(genre["share"].as_f64().unwrap() > 0.3, "{genre}");
+    let sum = |of: &str, value: &dyn Fn(&Value) -> f64| -> f64 {
+        genre[of].as_array().unwrap().iter().map(value).sum()
+    };
+    assert!((sum("shares", &|share| share["share"].as_f64().unwrap()) - 1.0).abs() < 1e-9, "{genre}");
+    let length = |part: &Value| part["to_seconds"].as_f64().unwrap() - part["from_seconds"].as_f64().unwrap();
+    assert!((sum("parts", &length) - 16.0).abs() < 1e-9, "{genre}");
+    // The chain has followed it.
+    assert_ne!(read_wav(&followed).samples, read_wav(&plain).samples);
+    processed(&input, &plain, &["--chain", "none", "--set", "genre=true", "--set", "compressor=true"]);
+    assert_eq!(read_wav(&followed), read_wav(&plain));
+    let table = processed(&input, &plain, &["--report"]);
+    let named = format!("\ngenre      {} (", genre["genre"].as_str().unwrap());
+    assert!(table.contains(&named) && table.contains("unknown "), "{table}");
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_no_file_behind() {
+    let directory = Directory::new("stopped");
+    let long = recording(48_000, 2, 60.0);
+    let (input, output) = (directory.wav("long.wav", &long), directory.path("out.wav"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sandpool"))
+        .args(["process", "--quality", "high_quality", "--chain", "denoise"])
+        .args([&input, &output])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    // It is stopped long before its end: it has no code.
+    assert_eq!(child.wait().unwrap().code(), None);
+    assert!(!output.exists());
+}
+
+#[test]
+fn spatial_in_one_channel_is_noted() {
+    let directory = Directory::new("alone");
+    let said = processed(&voice(), &directory.path("out.wav"), &["--chain", "spatial:width=1.6"]);
+    assert!(said.contains("spatial changes nothing in one channel: --channels stereo"), "{said}");
 }
 
 #[test]

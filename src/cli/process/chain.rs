@@ -26,8 +26,8 @@ pub(super) enum ChainError {
     UnknownStage { name: String },
     #[error("{stage} has no parameter {name:?}: accepted are {}", or_none(&parameters(stage)))]
     UnknownParameter { stage: String, name: String },
-    #[error("{stage} is named twice")]
-    Twice { stage: String },
+    #[error("{name} is named twice")]
+    Twice { name: String },
     #[error("no value in {got:?}: expected {expected}")]
     NoValue { got: String, expected: &'static str },
     #[error(transparent)]
@@ -92,12 +92,13 @@ pub(super) fn parse_chain(text: &str) -> Result<Chain, ChainError> {
             return Err(ChainError::UnknownStage { name: stage });
         }
         if named.contains(&stage) {
-            return Err(ChainError::Twice { stage });
+            return Err(ChainError::Twice { name: stage });
         }
         match stage.as_str() {
             VOICE_CLARITY => update.set(INTENSITY, f64::from(Settings::default().intensity()).into()),
             _ => update.set(&stage, true.into()),
         }
+        let mut set: Vec<&str> = Vec::new();
         for part in parts {
             let (name, value) = part.split_once('=').ok_or_else(|| ChainError::NoValue {
                 got: part.to_owned(),
@@ -106,6 +107,10 @@ pub(super) fn parse_chain(text: &str) -> Result<Chain, ChainError> {
             if !parameters(&stage).iter().any(|known| known == name) {
                 return Err(ChainError::UnknownParameter { stage, name: name.to_owned() });
             }
+            if set.contains(&name) {
+                return Err(ChainError::Twice { name: format!("{stage}.{name}") });
+            }
+            set.push(name);
             match stage.as_str() {
                 VOICE_CLARITY => update.set(name, RawValue::from_text(value)),
                 _ => update.set(&format!("{stage}.{name}"), RawValue::from_text(value)),
@@ -201,6 +206,7 @@ mod tests {
             (chain("gate"), "unknown stage \"gate\": accepted are voice_clarity, denoise, noise_gate, "),
             (chain(""), "unknown stage \"\": accepted are "),
             (chain("limiter,limiter"), "limiter is named twice"),
+            (chain("compressor:ratio=4:knee_db=1:ratio=5"), "compressor.ratio is named twice"),
             (
                 chain("compressor:rate=4"),
                 "compressor has no parameter \"rate\": accepted are threshold_db, ratio, ",

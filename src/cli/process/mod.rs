@@ -58,11 +58,11 @@ pub struct ProcessArgs {
     quality: Quality,
 
     /// How much voice_clarity does, 0 (nothing) to 2
-    #[arg(long, value_name = "X", value_parser = parse_intensity)]
+    #[arg(long, value_name = "X", value_parser = parse_intensity, allow_negative_numbers = true)]
     intensity: Option<f32>,
 
     /// The output's sample rate; without it the input's
-    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
+    #[arg(long, value_name = "HZ", value_parser = parse_rate, allow_negative_numbers = true)]
     rate: Option<u32>,
 
     /// The output's channels, mono or stereo; without it the input's
