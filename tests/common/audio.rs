@@ -58,7 +58,8 @@ pub fn best_lag(a: &[f32], b: &[f32], most: i64) -> i64 {
     let span = 64_000.min(a.len() as i64 / 3);
     let likeness =
         |lag: i64| -> f32 { (middle..middle + span).map(|at| a[at as usize] * b[(at + lag) as usize]).sum() };
-    (-most..=most).max_by(|&x, &y| likeness(x).total_cmp(&likeness(y))).unwrap()
+    let all = (-most..=most).map(|lag| (lag, likeness(lag)));
+    all.max_by(|x, y| x.1.total_cmp(&y.1)).unwrap().0
 }
 
 /// A tone of 220 Hz under an envelope, the same in all channels, as a WAV file.
