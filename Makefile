@@ -18,7 +18,7 @@ test: setup ## Formatting, lints, all tests, documentation: no warning passes
 	@bash scripts/setup.sh lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --workspace --locked --lib --bins --tests
+	$(CARGO) test --workspace --locked --tests
 	$(CARGO) test --workspace --locked --doc
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked
 
