@@ -331,15 +331,18 @@ fn a_run_that_is_stopped_leaves_no_file_behind() {
     let directory = Directory::new("stopped");
     let long = recording(48_000, 2, 60.0);
     let (input, output) = (directory.wav("long.wav", &long), directory.path("out.wav"));
+    let plot = directory.path("plot.svg");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &plot, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_sandpool"))
-        .args(["process", "--quality", "high_quality", "--chain", "denoise"])
-        .args([&input, &output])
+        .args(["process", "--quality", "high_quality", "--chain", "denoise", "--plot"])
+        .args([&plot, &input, &output])
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // A pipe opens when both ends do: it has looked at its files, and has a minute of sound before it.
+    let _reader = std::fs::File::open(&plot).unwrap();
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    // It is stopped long before its end: it has no code.
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), None);
     assert!(!output.exists());
 }
