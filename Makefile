@@ -13,11 +13,13 @@ help: ## Say what can be made
 run: setup ## Build in release mode and start the server, with ARGS="--pool-max 200" or such
 	@$(CARGO) run --release --locked --bin sandpool -- serve $(ARGS)
 
+# The tests link no examples, which the lints have compiled.
 test: setup ## Formatting, lints, all tests, documentation: no warning passes
 	@bash scripts/setup.sh lints
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --tests
+	$(CARGO) test --workspace --locked --doc
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked
 
 bench: setup ## Run the benchmarks in release mode

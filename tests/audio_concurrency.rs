@@ -138,7 +138,10 @@ fn encode_then_decode(settings: Settings, first: usize, count: usize) -> Job {
 }
 
 fn clarity(settings: Settings, first: usize, count: usize) -> Job {
-    let blocks = speech(&settings, first, count);
+    clarity_of(settings, speech(&settings, first, count))
+}
+
+fn clarity_of(settings: Settings, blocks: Vec<Vec<f32>>) -> Job {
     Arc::new(move |steps| {
         steps(&mut |sandbox, _| sandbox.configure(&settings).unwrap());
         let enhance = |block: &Vec<f32>| {
@@ -194,7 +197,8 @@ fn stereo(hz: i64, intensity: f64, bitrate: i64, complexity: i64) -> Settings {
     )
 }
 
-/// PCM at one rate, worked on at another, and given at a third.
+/// PCM at one rate, worked on at another, and given at a third. As Opus it is given in packets that are not full at the
+/// end.
 fn resampled(from: i64, through: i64, to: i64, formats: [&str; 2], channels: i64) -> Settings {
     settings(
         SettingsUpdate::default()
@@ -203,7 +207,8 @@ fn resampled(from: i64, through: i64, to: i64, formats: [&str; 2], channels: i64
             .with("input_format", formats[0])
             .with("output_format", formats[1])
             .with("input_sample_rate", from)
-            .with("output_sample_rate", to),
+            .with("output_sample_rate", to)
+            .with("packet_ms", 60),
     )
 }
 
@@ -295,6 +300,42 @@ fn mixed_chains() {
         full_pipeline(stream.with(&update).unwrap(), n * 5, 12)
     });
     each_gets_what_a_lone_run_gets(jobs.collect());
+}
+
+/// A beat at a tempo of its own for each `n`, 20 ms at a time: something that the genre is heard of after some seconds.
+fn beat(settings: &Settings, n: usize, count: usize) -> Vec<Vec<f32>> {
+    let (rate, channels) = (settings.sample_rate().hz() as usize, settings.channel_count());
+    let frame = |at: usize| {
+        let time = at as f32 / rate as f32;
+        let since = time % (0.3 + 0.02 * n as f32);
+        let drum = (-30.0 * since).exp() * (since * 400.0).sin();
+        let chord: f32 = [110.0, 165.0, 220.0, 277.2]
+            .iter()
+            .flat_map(|hz| {
+                (1..6).map(move |k| (time * std::f32::consts::TAU * hz * k as f32).sin() / k as f32)
+            })
+            .sum();
+        0.5 * drum + 0.08 * chord
+    };
+    let block = |block: usize| {
+        let frames = block * rate / 50..(block + 1) * rate / 50;
+        frames.flat_map(|at| std::iter::repeat_n(frame(at), channels)).collect()
+    };
+    (0..count).map(block).collect()
+}
+
+#[test]
+fn concurrent_genres() {
+    let follows = |n: usize| {
+        let wishes = SettingsUpdate::default().with("genre", true).with("compressor", true);
+        stereo([16_000, 48_000][n % 2], 1.0, 32_000, 5).with(&wishes).unwrap()
+    };
+    // Of three jobs two are over before anything is heard, and must not follow what the one before them has heard.
+    let job = |n: usize| match n % 3 {
+        0 => clarity_of(follows(n), beat(&follows(n), n, 350)),
+        _ => clarity(follows(n), n * 3, 10),
+    };
+    each_gets_what_a_lone_run_gets((0..36).map(job).collect());
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub enum PcmError {
     },
     /// A sample that is no number, infinite, or absurdly loud.
     #[error(
-        "sample {index}, counted from 0 through all channels, is {got}: accepted are numbers from -{LOUDEST_SAMPLE} to \
+        "sample {index}, counted from 0 through all channels, is {got:?}: accepted are numbers from -{LOUDEST_SAMPLE} to \
          {LOUDEST_SAMPLE}, with full scale at 1"
     )]
     Sample {

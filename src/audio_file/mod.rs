@@ -10,6 +10,7 @@
 //! [`Recording`] is the same for a caller that has the file to itself. Nothing in here trusts a header:
 //! what is allocated follows from the bytes that are there, never from a length field.
 
+mod channels;
 mod format;
 mod ogg_opus;
 mod rate;
@@ -17,6 +18,7 @@ mod recording;
 mod wav_reader;
 mod wav_writer;
 
+pub use channels::with_channels;
 pub use format::{SampleFormat, WavFormat, SAMPLE_RATES_HZ};
 pub use ogg_opus::{OggOpusError, OggOpusHead, OggOpusWriter, GRANULE_RATE_HZ};
 pub use rate::{opus_rate_for, RateConverter, OPUS_RATES_HZ};

@@ -21,7 +21,7 @@ pub(super) enum FileError {
     },
     #[error("{} holds no samples", .0.display())]
     Empty(PathBuf),
-    #[error("{} is {of} as well: the output needs a file of its own", path.display())]
+    #[error("{} is {of} as well: what is written needs a file of its own", path.display())]
     SameFile {
         path: PathBuf,
         /// What the other one is for.
@@ -29,6 +29,12 @@ pub(super) enum FileError {
     },
     #[error("can't write {}", path.display())]
     Output {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("can't write {}", path.display())]
+    Recording {
         path: PathBuf,
         #[source]
         source: WavWriteError,
@@ -46,74 +52,84 @@ pub(super) fn read_input(path: &Path) -> Result<Recording, FileError> {
     }
 }
 
-/// An output, opened before the work starts and written after it has ended. Until then a file that was
-/// there keeps what it had, and one that was not is removed again if nothing comes of it.
+/// An output, which is known to be writable before the work starts and is written after it has ended. Until then a file
+/// that was there keeps what it had, and one that was not is not there, however the work ends.
 pub(super) struct OutputFile {
     path: PathBuf,
-    file: File,
-    /// Whether to remove it when it is dropped.
-    is_new: bool,
+    /// `None` where there was no file.
+    existing: Option<File>,
 }
 
 impl OutputFile {
-    /// Opens `path` for writing, unless it is the file at `input`.
+    /// Makes sure that `path` can be written, and is not the file at `input`.
     pub(super) fn open(path: &Path, input: &Path) -> Result<Self, FileError> {
         Self::open_beside(path, &[("the input", input)])
     }
 
-    /// Opens `path` for writing, unless it is one of the files at `others`, each told by what it is for.
+    /// Makes sure that `path` can be written, and is none of the files at `others`, each told by what it is for.
     pub(super) fn open_beside(path: &Path, others: &[(&'static str, &Path)]) -> Result<Self, FileError> {
-        let failed =
-            |error: std::io::Error| FileError::Output { path: path.to_path_buf(), source: error.into() };
+        let path = path.to_path_buf();
         for (of, other) in others {
-            if let (Ok(output), Ok(other)) = (path.metadata(), other.metadata()) {
-                if other.is_file() && (output.dev(), output.ino()) == (other.dev(), other.ino()) {
-                    return Err(FileError::SameFile { path: path.to_path_buf(), of });
-                }
+            if is_same_file(&path, other) {
+                return Err(FileError::SameFile { path, of });
             }
         }
-        let (file, is_new) = match OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(file) => (file, true),
-            Err(_) => {
-                let existing = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-                (existing.map_err(failed)?, false)
-            }
+        let existing = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            // It can be created, and is when there is something to write.
+            Ok(_) => std::fs::remove_file(&path).map(|()| None),
+            Err(_) => OpenOptions::new().write(true).create(true).truncate(false).open(&path).map(Some),
         };
-        Ok(Self { path: path.to_path_buf(), file, is_new })
+        match existing {
+            Ok(existing) => Ok(Self { path, existing }),
+            Err(source) => Err(FileError::Output { path, source }),
+        }
     }
 
     /// Makes `recording` its content.
     pub(super) fn write(self, recording: &Recording) -> Result<(), FileError> {
         // By way of memory, for the header is written last, and what is not a plain file can't go back.
         let mut bytes = Cursor::new(Vec::new());
-        let written = recording.write_wav(&mut bytes);
-        written.map_err(|source| FileError::Output { path: self.path.clone(), source })?;
-        self.write_bytes(bytes.get_ref())
+        match recording.write_wav(&mut bytes) {
+            Ok(()) => self.write_bytes(bytes.get_ref()),
+            Err(source) => Err(FileError::Recording { path: self.path, source }),
+        }
     }
 
     /// Makes `bytes` its content.
-    pub(super) fn write_bytes(mut self, bytes: &[u8]) -> Result<(), FileError> {
-        let written = self.try_write(bytes);
-        written.map_err(|error| FileError::Output { path: self.path.clone(), source: error.into() })?;
-        self.is_new = false;
-        Ok(())
-    }
-
-    fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        if self.file.metadata()?.is_file() {
-            self.file.set_len(0)?;
-        }
-        self.file.write_all(bytes)
+    pub(super) fn write_bytes(self, bytes: &[u8]) -> Result<(), FileError> {
+        let Self { path, existing } = self;
+        let is_new = existing.is_none();
+        let file = existing.map_or_else(|| File::create(&path), Ok);
+        let written = file.and_then(|mut file| {
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            file.write_all(bytes)
+        });
+        written.map_err(|source| {
+            if is_new {
+                // best effort: half a file left behind harms nobody who has read the error
+                let _ = std::fs::remove_file(&path);
+            }
+            FileError::Output { path, source }
+        })
     }
 }
 
-impl Drop for OutputFile {
-    fn drop(&mut self) {
-        if self.is_new {
-            // best effort: an empty file left behind harms nobody
-            let _ = std::fs::remove_file(&self.path);
-        }
+/// Whether both paths lead to one file. Two that are not there yet are one if they have the same name in one directory.
+fn is_same_file(path: &Path, other: &Path) -> bool {
+    match (path.metadata(), other.metadata()) {
+        (Ok(path), Ok(other)) => other.is_file() && (path.dev(), path.ino()) == (other.dev(), other.ino()),
+        (Err(_), Err(_)) => resolved(path) == resolved(other),
+        _ => false,
     }
+}
+
+/// `path` with the directory that it is in found out.
+fn resolved(path: &Path) -> PathBuf {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_path_buf());
+    path.file_name().map_or_else(|| directory.clone(), |name| directory.join(name))
 }
 
 /// A directory for a test's files that is removed with all it holds.
@@ -184,7 +200,7 @@ mod tests {
             (&input, "a file of its own"),
             (&hard, "a file of its own"),
             (&soft, "a file of its own"),
-            (&directory.0.join("no/such/dir.wav"), "can't write"),
+            (&directory.0.join("no/such/dir.wav"), "no/such/dir.wav: No such file"),
             (&directory.0, "can't write"),
         ] {
             let error = OutputFile::open(output, &input).err().expect("no output");
@@ -199,12 +215,23 @@ mod tests {
         let input = directory.wav("in.wav", &recording(8));
         let (old, new) = (directory.wav("old.wav", &recording(99)), directory.0.join("new.wav"));
         for (path, was_there) in [(&old, true), (&new, false)] {
-            drop(OutputFile::open(path, &input).unwrap());
+            let output = OutputFile::open(path, &input).unwrap();
+            // Whatever ends the program now, a signal too, leaves everything as it was.
             assert_eq!(path.exists(), was_there);
-            OutputFile::open(path, &input).unwrap().write(&recording(3)).unwrap();
+            assert!(!was_there || read_input(path).unwrap() == recording(99));
+            output.write(&recording(3)).unwrap();
             assert_eq!(read_input(path).unwrap(), recording(3));
         }
         OutputFile::open(Path::new("/dev/null"), &input).unwrap().write(&recording(3)).unwrap();
         assert!(!Path::new("/dev/null").is_file());
+    }
+
+    #[test]
+    fn two_outputs_that_are_not_there_yet_need_names_of_their_own() {
+        let directory = TestDirectory::new("both");
+        let (path, same) = (directory.0.join("out.wav"), directory.0.join("./out.wav"));
+        let error = OutputFile::open_beside(&same, &[("the output", &path)]).err().expect("no output");
+        assert!(error.to_string().contains("is the output as well"), "{error}");
+        assert!(OutputFile::open_beside(&directory.0.join("out.svg"), &[("the output", &path)]).is_ok());
     }
 }

@@ -4,6 +4,7 @@ use sandbox::SettingsUpdate;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::once::Once;
 use super::reply::ErrorCode;
 
 /// The longest text message, in bytes. A command that names every setting has half of it.
@@ -42,6 +43,9 @@ pub enum CommandError {
     /// It is not JSON.
     #[error("not JSON: {0}; accepted: an object such as {{\"command\":\"ping\"}}")]
     NotJson(String),
+    /// It names something twice: which of the two would count is nothing to guess at.
+    #[error("{0}: each name is accepted once")]
+    Twice(String),
     /// It is JSON, but not an object that names a command.
     #[error("no command named: accepted is an object with `command` (or `type`): {ACCEPTED}")]
     NoCommand,
@@ -68,7 +72,10 @@ impl Command {
             return Err(CommandError::TooLong { bytes: text.len() });
         }
         let mut object = match serde_json::from_str(text) {
-            Ok(Value::Object(object)) => object,
+            Ok(Once { twice: Some(name), .. }) => {
+                return Err(CommandError::Twice(format!("{:?} is named twice", shown(&name))))
+            }
+            Ok(Once { value: Value::Object(object), .. }) => object,
             Ok(_) => return Err(CommandError::NoCommand),
             Err(error) => return Err(CommandError::NotJson(error.to_string())),
         };
@@ -96,7 +103,8 @@ impl Command {
     fn config(object: Map<String, Value>) -> Result<Self, CommandError> {
         SettingsUpdate::deserialize(Value::Object(object))
             .map(Self::Config)
-            .map_err(|error| CommandError::NotJson(error.to_string()))
+            // Of whatever kind its values are, nothing else can be wrong here.
+            .map_err(|error| CommandError::Twice(error.to_string()))
     }
 }
 
@@ -104,9 +112,11 @@ impl CommandError {
     /// The code that the client is told.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::TooLong { .. } | Self::NotJson(_) | Self::NoCommand | Self::BadLost { .. } => {
-                ErrorCode::InvalidCommand
-            }
+            Self::TooLong { .. }
+            | Self::NotJson(_)
+            | Self::Twice(_)
+            | Self::NoCommand
+            | Self::BadLost { .. } => ErrorCode::InvalidCommand,
             Self::Unknown(_) => ErrorCode::UnknownCommand,
         }
     }
@@ -153,6 +163,28 @@ mod tests {
             (r#"{"command":7}"#, ErrorCode::InvalidCommand, "no command named"),
             (r#"{"command":"lost","packets":0}"#, ErrorCode::InvalidCommand, "packets: got 0, accepted"),
             (r#"{"command":"lost","packets":"x"}"#, ErrorCode::InvalidCommand, "from 1 to 50"),
+            (r#"{"command":"config","bitrate":1e999}"#, ErrorCode::InvalidCommand, "number out of range"),
+            (r#"{"command":"config","bitrate":NaN}"#, ErrorCode::InvalidCommand, "not JSON"),
+            (
+                r#"{"command":"config","bitrate":16000,"dtx":true,"bitrate":32000}"#,
+                ErrorCode::InvalidCommand,
+                "\"bitrate\" is named twice: each name is accepted once",
+            ),
+            (
+                r#"{"command":"config","compressor":{"ratio":4,"ratio":4}}"#,
+                ErrorCode::InvalidCommand,
+                "\"compressor.ratio\" is named twice",
+            ),
+            (
+                r#"{"command":"config","compressor":{"ratio":4},"compressor.ratio":4}"#,
+                ErrorCode::InvalidCommand,
+                "\"compressor.ratio\" is named twice",
+            ),
+            (
+                r#"{"command":"ping","command":"reset"}"#,
+                ErrorCode::InvalidCommand,
+                "\"command\" is named twice",
+            ),
             (r#"{"command":"pong"}"#, ErrorCode::UnknownCommand, "\"pong\""),
         ] {
             let error = Command::parse(text).unwrap_err();

@@ -4,6 +4,7 @@
 //! [`Command`]; every answer is a [`Reply`].
 
 mod command;
+mod once;
 mod reply;
 
 pub use command::{Command, CommandError, MAX_COMMAND_BYTES, MAX_LOST};

@@ -28,13 +28,18 @@ pub(super) enum Refusal {
 impl Refusal {
     /// A parameter `name` that was `got`.
     pub(super) fn parameter(name: &str, got: &str, accepted: &str) -> Self {
-        let got: String = got.chars().take(40).collect();
-        Self::bad(400, "INVALID_PARAMETER", format!("{name}: got {got:?}, accepted: {accepted}"))
+        Self::bad(400, "INVALID_PARAMETER", format!("{name}: got {}, accepted: {accepted}", shown(got)))
     }
 
     pub(super) fn bad(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Self::Bad { status, code, message: message.into() }
     }
+}
+
+/// A client's text in quotes, cut to a printable length.
+pub(super) fn shown(text: &str) -> String {
+    let shown: String = text.chars().take(40).collect();
+    format!("{shown:?}")
 }
 
 impl From<CheckoutError> for Refusal {

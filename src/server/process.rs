@@ -4,27 +4,41 @@
 //! a long file takes its turn with everybody else's frames.
 //!
 //! ```text
-//!  WAV -> (to a rate of Opus) -> voice clarity -> (back) -> WAV
-//!                                            `--> encode -> Ogg Opus
+//!  WAV -> channels -> (to a rate of Opus) -> engine -> cut its delay -> (back) -> WAV
+//!                                              `--> encode -> Ogg Opus, whose head says the delay
 //! ```
+//!
+//! The query sets what a session's `config` can set, by the same names, as far as it means something for a recording.
 
 use std::fmt::Display;
 use std::io::{Cursor, Seek, Write};
 
-use sandbox::{AudioSandbox, Packets, RawValue, Scratch, Settings, SettingsUpdate};
+use sandbox::{AudioSandbox, Packets, RawValue, Scratch, SettingError, Settings, SettingsUpdate};
 
 use super::app::State;
-use super::error::Refusal;
+use super::error::{shown, Refusal};
 use crate::audio_file::{
-    opus_rate_for, OggOpusHead, OggOpusWriter, RateConverter, WavFormat, WavReader, WavWriter,
+    opus_rate_for, with_channels, OggOpusHead, OggOpusWriter, RateConverter, WavFormat, WavReader, WavWriter,
     GRANULE_RATE_HZ,
 };
 use crate::net::http::{Request, Response};
 use crate::runtime::Lease;
 use crate::runtime::{deep_stack, time};
 
-/// What the query may set. Rate and channels are the recording's own.
-const PARAMETERS: [&str; 6] = ["intensity", "bitrate", "vbr", "complexity", "signal", "application"];
+/// What the query may not set, with all that lies below. The rate is the recording's own, the format that of the request,
+/// and an answer has no place for what only listens.
+const LIVE_ONLY: [&str; 10] = [
+    "sample_rate",
+    "max_processing_time_ms",
+    "input_format",
+    "output_format",
+    "input_sample_rate",
+    "output_sample_rate",
+    "framing",
+    "packet_ms",
+    "metering",
+    "voice_activity",
+];
 
 /// Blocks a second: 20 ms each, the length of an Opus frame.
 const BLOCKS_PER_SECOND: usize = 50;
@@ -38,14 +52,14 @@ pub(super) fn respond(state: &State, request: Request) -> Result<Response, Refus
     if wav.frames() == 0 {
         return Err(Refusal::bad(415, "NOT_A_RECORDING", "the recording holds no samples"));
     }
-    let settings = deep_stack::run(|| settings_for(&wav.format(), update))?;
+    let settings = deep_stack::run(|| settings_for(&wav.format(), &update))?;
 
     let mut lease = state.pool.checkout()?;
     lease.enter_deep(|sandbox| sandbox.configure(&settings)).map_err(failed)?;
     let mut bytes = Cursor::new(Vec::new());
     let (converter, target) = deep_stack::run(|| {
-        let format = wav.format();
-        let converter = RateConverter::new(format.sample_rate, settings.sample_rate().hz(), format.channels);
+        let channels = settings.channel_count() as u16;
+        let converter = RateConverter::new(wav.format().sample_rate, settings.sample_rate().hz(), channels);
         let frames = converter.frames_after(wav.frames() as u64);
         Target::new(as_ogg, &wav, &settings, frames, &mut bytes).map(|target| (converter, target))
     })?;
@@ -88,27 +102,48 @@ fn is_weight_of_zero(parameter: &str) -> bool {
     weight.is_some_and(|(_, value)| value.parse() == Ok(0.0_f32))
 }
 
-/// The settings that the query names.
+/// What the query asks for, checked.
 fn update_from(request: &Request) -> Result<SettingsUpdate, Refusal> {
+    let mut named: Vec<String> = Vec::new();
     let mut update = SettingsUpdate::default();
-    for pair in request.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let name = pair.split('=').next().unwrap_or_default();
-        if !PARAMETERS.contains(&name) {
-            return Err(Refusal::parameter("query", name, &PARAMETERS.join(", ")));
+    for (name, value) in request.query_pairs() {
+        if is_live_only(&name) {
+            let (name, accepted) = (shown(&name), accepted());
+            return Err(refused(format!("{name} is not for recordings: accepted are {accepted}")));
         }
-        if let Some(text) = request.query_value(name) {
-            update.set(name, RawValue::from_text(&text));
+        if named.contains(&name) {
+            return Err(refused(format!("{name} is named twice: once is accepted")));
         }
+        update.set(&name, RawValue::from_text(&value));
+        named.push(name);
     }
-    Ok(update)
+    Settings::default().with(&update).map(|_| update).map_err(|error| {
+        refused(match error {
+            SettingError::Unknown { name } => format!("unknown setting {name}: accepted are {}", accepted()),
+            other => other.to_string(),
+        })
+    })
 }
 
-fn settings_for(format: &WavFormat, mut update: SettingsUpdate) -> Result<Settings, Refusal> {
-    update.set("sample_rate", i64::from(opus_rate_for(format.sample_rate)).into());
-    update.set("channels", i64::from(format.channels).into());
-    Settings::default()
-        .with(&update)
-        .map_err(|error| Refusal::bad(400, "INVALID_PARAMETER", error.to_string()))
+/// All that the query may set, for people.
+fn accepted() -> String {
+    SettingsUpdate::names().filter(|name| !is_live_only(name)).collect::<Vec<_>>().join(", ")
+}
+
+fn is_live_only(name: &str) -> bool {
+    LIVE_ONLY.contains(&name.split_once('.').map_or(name, |(stage, _)| stage))
+}
+
+fn refused(message: String) -> Refusal {
+    Refusal::bad(400, "INVALID_PARAMETER", message)
+}
+
+fn settings_for(format: &WavFormat, update: &SettingsUpdate) -> Result<Settings, Refusal> {
+    let stream = SettingsUpdate::default()
+        .with("sample_rate", i64::from(opus_rate_for(format.sample_rate)))
+        .with("channels", i64::from(format.channels));
+    let settings = Settings::default().with(&stream).and_then(|settings| settings.with(update));
+    settings.map_err(|error| refused(error.to_string()))
 }
 
 /// Runs the whole recording through the sandbox, a block and a yield at a time.
@@ -119,17 +154,18 @@ fn enhance(
     converter: RateConverter,
     mut target: Target<'_>,
 ) -> Result<(), Refusal> {
-    let format = wav.format();
-    let channels = usize::from(format.channels);
-    let mut read = vec![0.0; format.sample_rate as usize / BLOCKS_PER_SECOND * channels];
+    let WavFormat { sample_rate, channels, .. } = wav.format();
+    let engine_channels = settings.channel_count();
+    let mut read = vec![0.0; sample_rate as usize / BLOCKS_PER_SECOND * usize::from(channels)];
     let mut input = Some(converter);
-    let block = settings.sample_rate().hz() as usize / BLOCKS_PER_SECOND * channels;
+    let block = settings.sample_rate().hz() as usize / BLOCKS_PER_SECOND * engine_channels;
     let mut pending = Vec::new();
     let mut first = 0;
     while let Some(converter) = &mut input {
         deep_stack::run(|| {
             let frames = wav.read(first, &mut read);
-            converter.push(&read[..frames * channels], &mut pending);
+            let samples = &read[..frames * usize::from(channels)];
+            converter.push(&with_channels(samples, channels, engine_channels as u16), &mut pending);
             first += frames;
         });
         if first >= wav.frames() {
@@ -158,12 +194,15 @@ enum Target<'a> {
         /// From the rate of Opus back to the recording's own.
         converter: Box<RateConverter>,
         converted: Vec<f32>,
+        /// Samples of the stages' delay, over all channels, and those of them that are still to be cut off.
+        delay: usize,
+        delay_left: usize,
         /// Samples that are still to be written: the answer is as long as the recording.
         samples_left: usize,
     },
     Ogg {
         writer: OggOpusWriter<&'a mut Cursor<Vec<u8>>>,
-        /// Samples of the encoder's look-ahead, over all channels.
+        /// Samples of the stages' delay and the encoder's look-ahead, over all channels.
         tail: usize,
         /// The recording's length at 48 kHz.
         length: u64,
@@ -182,11 +221,15 @@ impl<'a> Target<'a> {
         let format = wav.format();
         let opus_rate = settings.sample_rate().hz();
         if !as_ogg {
+            let format = WavFormat { channels: settings.channel_count() as u16, ..format };
+            let delay = settings.engine_delay_samples() * settings.channel_count();
             return Ok(Self::Wav {
                 writer: WavWriter::new(out, format).map_err(failed)?,
                 converter: Box::new(RateConverter::new(opus_rate, format.sample_rate, format.channels)),
                 converted: Vec::new(),
-                samples_left: wav.frames() * usize::from(format.channels),
+                delay,
+                delay_left: delay,
+                samples_left: wav.frames() * settings.channel_count(),
             });
         }
         // Whole: 48 kHz is a multiple of every rate of Opus.
@@ -206,16 +249,17 @@ impl<'a> Target<'a> {
     /// Samples that must follow the recording for the last of it to come out.
     fn tail(&self) -> usize {
         match self {
-            Self::Wav { .. } => 0,
-            Self::Ogg { tail, .. } => *tail,
+            Self::Wav { delay: tail, .. } | Self::Ogg { tail, .. } => *tail,
         }
     }
 
     /// Takes one block, 20 ms.
     fn take(&mut self, block: &[f32], sandbox: &mut AudioSandbox) -> Result<(), Refusal> {
         match self {
-            Self::Wav { writer, converter, converted, samples_left } => {
-                converter.push(block, converted);
+            Self::Wav { writer, converter, converted, delay_left, samples_left, .. } => {
+                let cut = block.len().min(*delay_left);
+                *delay_left -= cut;
+                converter.push(&block[cut..], converted);
                 write_some(writer, converted, samples_left)
             }
             Self::Ogg { writer, .. } => deep_stack::scratch(|(scratch, packet): &mut (Scratch, Packets)| {
@@ -227,7 +271,7 @@ impl<'a> Target<'a> {
 
     fn finish(self) -> Result<(), Refusal> {
         match self {
-            Self::Wav { mut writer, converter, mut converted, mut samples_left } => {
+            Self::Wav { mut writer, converter, mut converted, mut samples_left, .. } => {
                 converter.finish(&mut converted);
                 write_some(&mut writer, &mut converted, &mut samples_left)?;
                 writer.finish().map_err(failed)

@@ -1,125 +1,60 @@
-//! The audio endpoint: packets in, packets out, commands between them.
+//! The audio endpoint: packets in, packets out.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use sandbox::framing::{Entries, Entry};
-use sandbox::{
-    AudioSandbox, Incoming, Packets, Processed, Readings, Replacement, SandboxError, Scratch, Settings,
-    SettingsUpdate,
-};
+use sandbox::{AudioSandbox, Incoming, Packets, Processed, Replacement, SandboxError, Scratch, Settings};
 
 use super::answers::Answers;
-use super::{PacketPool, Spurt, Totals};
-use crate::net::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
-use crate::protocol::{Command, ErrorCode, Reply, SessionStats, MAX_COMMAND_BYTES};
-use crate::runtime::watchdog::{Watchdog, Work};
-use crate::runtime::{deep_stack, panic_message, time, CheckoutError, Lease, Pool};
-
-/// What all sessions of a server share.
-pub struct SessionHub {
-    pool: Pool<AudioSandbox>,
-    watchdog: Watchdog,
-    options: SessionOptions,
-    template: Arc<Settings>,
-    totals: Totals,
-    packets: PacketPool,
-    next_id: AtomicU64,
-}
-
-/// How sessions behave.
-#[derive(Clone, Debug)]
-pub struct SessionOptions {
-    /// The settings that a session starts with.
-    pub template: Settings,
-    /// How long a client may be silent before its sandbox goes home.
-    pub idle: Duration,
-    /// The largest message in bytes.
-    pub max_message: usize,
-    /// When a client that got no sandbox should try again.
-    pub retry_after: Duration,
-    /// A packet that takes longer than this in its sandbox is reported.
-    pub slow_packet: Duration,
-}
-
-impl SessionHub {
-    /// What sessions need, for `workers` workers.
-    pub fn new(
-        pool: Pool<AudioSandbox>,
-        watchdog: Watchdog,
-        options: SessionOptions,
-        workers: usize,
-    ) -> Self {
-        Self {
-            pool,
-            watchdog,
-            template: Arc::new(options.template),
-            options,
-            totals: Totals::new(workers),
-            packets: PacketPool::default(),
-            next_id: AtomicU64::new(1),
-        }
-    }
-
-    /// What all sessions together have done.
-    pub fn totals(&self) -> &Totals {
-        &self.totals
-    }
-}
+use super::{SessionHub, Spurt};
+use crate::net::{Closed, Endpoint, Flow, Message, Outbox};
+use crate::protocol::{ErrorCode, Reply, MAX_COMMAND_BYTES};
+use crate::runtime::watchdog::Work;
+use crate::runtime::{deep_stack, panic_message, time, CheckoutError, Lease};
 
 /// One client's session. It survives its leases, and lies on the heap with its connection.
 pub struct Session {
-    hub: Arc<SessionHub>,
-    id: u64,
+    pub(super) hub: Arc<SessionHub>,
+    pub(super) id: u64,
     /// Shared with all sessions that never changed any.
-    settings: Arc<Settings>,
-    started: Instant,
+    pub(super) settings: Arc<Settings>,
+    pub(super) started: Instant,
     /// When the last packet was answered: the end of a spurt is counted from here.
     last_audio: Instant,
-    counts: Counts,
+    pub(super) counts: Counts,
     /// Until then this client gets no sandbox, after there was none for it: what it has sent meanwhile is refused at once.
     /// Each of its packets would wait for a sandbox anew otherwise, and what it sends grow faster than it is refused.
     refused_until: Option<Instant>,
     /// Bad commands since the last good one.
-    bad_commands: u32,
+    pub(super) bad_commands: u32,
 }
 
 #[derive(Default)]
-struct Counts {
-    frames: u64,
-    errors: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    talk_spurts: u64,
-    recovered: u64,
-    concealed: u64,
-    over_budget: u64,
-    last_nanos: u64,
-    total_nanos: u64,
+pub(super) struct Counts {
+    pub(super) frames: u64,
+    pub(super) errors: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) talk_spurts: u64,
+    pub(super) recovered: u64,
+    pub(super) concealed: u64,
+    pub(super) over_budget: u64,
+    pub(super) last_nanos: u64,
+    pub(super) total_nanos: u64,
 }
 
 /// How long one message's packets are worked on before others have their turn.
 const TURN: Duration = Duration::from_millis(1);
 
-/// So many bad commands in a row, and a client is no client of ours.
-const MAX_BAD_COMMANDS: u32 = 16;
-
 /// Why a packet was not answered with a packet.
-enum Refusal {
+pub(super) enum Refusal {
     NoSandbox(CheckoutError),
     /// There was none a moment ago; so long it is not asked for again.
     TooSoon(Duration),
     Bad(SandboxError),
     Failed(String),
-}
-
-/// What a good command leads to.
-enum Outcome {
-    Reply(String),
-    /// So many packets were lost, and are to be stood in for. That may wait for a sandbox, which the deep stack can't.
-    Replace(usize),
 }
 
 impl Session {
@@ -128,7 +63,7 @@ impl Session {
         let now = Instant::now();
         hub.totals.sessions.count();
         Self {
-            id: hub.next_id.fetch_add(1, Ordering::Relaxed),
+            id: hub.next_id(),
             settings: Arc::clone(&hub.template),
             started: now,
             last_audio: now,
@@ -156,7 +91,7 @@ impl Session {
     }
 
     /// Processes packets in their order, and lets others have their turn in between.
-    fn packets<'p>(
+    pub(super) fn packets<'p>(
         &mut self,
         packets: impl IntoIterator<Item = Incoming<'p>>,
         spurt: &mut Spurt,
@@ -262,7 +197,7 @@ impl Session {
         }
     }
 
-    fn refusal(&self, refusal: &Refusal) -> String {
+    pub(super) fn refusal(&self, refusal: &Refusal) -> String {
         match refusal {
             Refusal::Bad(error) => Reply::error(ErrorCode::InvalidPacket, &error.to_string()),
             Refusal::Failed(what) => {
@@ -294,104 +229,6 @@ impl Session {
                 retry_after_ms: Some(self.hub.options.retry_after.as_millis() as u64),
             }
             .to_json(),
-        }
-    }
-
-    fn text(&mut self, text: &str, spurt: &mut Spurt, out: &mut Outbox) -> Flow {
-        // JSON and formatted errors need more stack than a coroutine has to spare.
-        let outcome = deep_stack::run(|| match Command::parse(text) {
-            Ok(command) => self.command(command, spurt),
-            Err(error) => Err(Reply::error(error.code(), &error.to_string())),
-        });
-        match outcome {
-            Ok(outcome) => {
-                self.bad_commands = 0;
-                match outcome {
-                    Outcome::Reply(reply) => out.text(reply),
-                    Outcome::Replace(packets) => {
-                        let lost = std::iter::repeat_n(Incoming::Lost { next: None }, packets);
-                        self.packets(lost, spurt, out);
-                    }
-                }
-                Flow::Continue
-            }
-            Err(reply) => {
-                self.bad_commands += 1;
-                out.text(reply);
-                if self.bad_commands < MAX_BAD_COMMANDS {
-                    Flow::Continue
-                } else {
-                    Flow::close(CloseCode::Policy, "too many bad commands in a row")
-                }
-            }
-        }
-    }
-
-    /// Carries out a command, or gives the reply that says what was wrong. Runs on the deep stack.
-    fn command(&mut self, command: Command, spurt: &mut Spurt) -> Result<Outcome, String> {
-        let reply = match command {
-            Command::Ping => Reply::Pong { timestamp: unix_seconds() }.to_json(),
-            Command::Stats => {
-                let mut readings = Readings::default();
-                self.in_sandbox(spurt, |sandbox| {
-                    readings = sandbox.readings();
-                    Ok(())
-                })?;
-                Reply::Stats(&self.stats(readings)).to_json()
-            }
-            Command::Reset => {
-                self.in_sandbox(spurt, AudioSandbox::restart)?;
-                Reply::ResetDone.to_json()
-            }
-            Command::Config(update) => self.config(&update, spurt)?,
-            Command::Lost { packets } => return Ok(Outcome::Replace(packets)),
-        };
-        Ok(Outcome::Reply(reply))
-    }
-
-    fn config(&mut self, update: &SettingsUpdate, spurt: &mut Spurt) -> Result<String, String> {
-        let settings = self
-            .settings
-            .with(update)
-            .map_err(|error| Reply::error(ErrorCode::InvalidConfig, &error.to_string()))?;
-        self.in_sandbox(spurt, |sandbox| sandbox.configure(&settings))?;
-        self.settings = Arc::new(settings);
-        Ok(Reply::ConfigUpdated { delay_ms: delay_ms(&settings), settings: &settings }.to_json())
-    }
-
-    /// Does something to the sandbox of the current spurt; without one there is nothing to do, for the next one
-    /// begins clean and gets the session's settings. A sandbox that fails at it is replaced, and the client told.
-    fn in_sandbox(
-        &self,
-        spurt: &mut Spurt,
-        f: impl FnOnce(&mut AudioSandbox) -> Result<(), SandboxError>,
-    ) -> Result<(), String> {
-        let Some(lease) = &mut spurt.lease else { return Ok(()) };
-        try_in(lease, f).map_err(|what| {
-            spurt.lease.take().into_iter().for_each(Lease::discard);
-            self.refusal(&Refusal::Failed(what))
-        })
-    }
-
-    fn stats(&self, readings: Readings) -> SessionStats {
-        let counts = &self.counts;
-        SessionStats {
-            client_id: self.id,
-            uptime_seconds: self.started.elapsed().as_secs_f64(),
-            sample_rate: self.settings.sample_rate().hz(),
-            channels: self.settings.channel_count(),
-            frames: counts.frames,
-            errors: counts.errors,
-            processing_time_ms: counts.last_nanos as f64 / 1e6,
-            average_processing_time_ms: ratio(counts.total_nanos, counts.frames) / 1e6,
-            input_size: counts.bytes_in,
-            output_size: counts.bytes_out,
-            compression_ratio: ratio(counts.bytes_in, counts.bytes_out),
-            talk_spurts: counts.talk_spurts,
-            recovered: counts.recovered,
-            concealed: counts.concealed,
-            over_budget: counts.over_budget,
-            readings,
         }
     }
 }
@@ -468,7 +305,7 @@ struct Buffers {
 }
 
 /// Runs `f` in a sandbox, on the deep stack; what goes wrong comes back as its message.
-fn try_in(
+pub(super) fn try_in(
     lease: &mut Lease<AudioSandbox>,
     f: impl FnOnce(&mut AudioSandbox) -> Result<(), SandboxError>,
 ) -> Result<(), String> {
@@ -480,27 +317,16 @@ fn caught<R>(f: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| panic_message(&*panic).to_owned())
 }
 
-fn delay_ms(settings: &Settings) -> f64 {
+pub(super) fn delay_ms(settings: &Settings) -> f64 {
     settings.delay().as_secs_f64() * 1e3
-}
-
-fn ratio(numerator: u64, denominator: u64) -> f64 {
-    if denominator == 0 {
-        0.0
-    } else {
-        numerator as f64 / denominator as f64
-    }
-}
-
-fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::watchdog::WatchdogOptions;
-    use crate::runtime::PoolOptions;
+    use crate::runtime::watchdog::{Watchdog, WatchdogOptions};
+    use crate::runtime::{Pool, PoolOptions};
+    use crate::session::SessionOptions;
 
     #[test]
     fn after_one_refusal_the_packets_behind_it_wait_for_no_sandbox() {

@@ -11,11 +11,14 @@
 
 mod answers;
 mod audio;
+mod commands;
+mod hub;
 mod packet;
 mod spurt;
 mod totals;
 
-pub use audio::{Session, SessionHub, SessionOptions};
+pub use audio::Session;
+pub use hub::{SessionHub, SessionOptions};
 pub use packet::PacketPool;
 pub use spurt::Spurt;
 pub use totals::{Totals, TotalsView};

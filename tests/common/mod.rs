@@ -2,14 +2,21 @@
 #![allow(unreachable_pub, reason = "a module of every test binary")]
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
+mod audio;
+mod directory;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sandbox::{AudioSandbox, Packets, Scratch, Settings};
 use serde_json::Value;
 use tungstenite::{Message, WebSocket};
+
+#[allow(unused_imports, reason = "each test binary uses its own part of it")]
+pub use audio::{best_lag, packets, processed_alone, read_wav, tone_wav, voice, wav_bytes};
+#[allow(unused_imports, reason = "each test binary uses its own part of it")]
+pub use directory::Directory;
 
 /// A real server, in a process of its own, as a person would start it.
 pub struct ServerProcess {
@@ -218,42 +225,4 @@ impl Client {
         self.send_audio(packet);
         self.read_audio()
     }
-}
-
-/// `count` packets of 20 ms of something like a voice: a buzz that changes, at a pitch of its own for each `voice`.
-pub fn packets(settings: &Settings, voice: usize, count: usize) -> Vec<Vec<u8>> {
-    let mut sandbox = AudioSandbox::new(*settings).unwrap();
-    let mut scratch = Scratch::default();
-    let rate = settings.sample_rate().hz() as usize;
-    let pitch = 90.0 + (voice % 160) as f32;
-    let mut encode = |block: usize| {
-        let first = block * rate / 50;
-        let samples: Vec<f32> = (first..first + rate / 50)
-            .flat_map(|at| {
-                let seconds = at as f32 / rate as f32;
-                let envelope = 0.55 + 0.45 * (seconds * 19.0).sin();
-                let buzz =
-                    (1..8).map(|k| (seconds * pitch * k as f32 * std::f32::consts::TAU).sin() / k as f32);
-                std::iter::repeat_n(0.3 * envelope * buzz.sum::<f32>(), settings.channel_count())
-            })
-            .collect();
-        let mut packet = Packets::default();
-        sandbox.encode(&samples, &mut scratch, &mut packet).unwrap();
-        packet[0].to_vec()
-    };
-    (0..count).map(&mut encode).collect()
-}
-
-/// What a sandbox of its own makes of `packets` with `settings`.
-pub fn processed_alone(settings: &Settings, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let mut sandbox = AudioSandbox::new(*settings).unwrap();
-    let mut scratch = Scratch::default();
-    packets
-        .iter()
-        .map(|packet| {
-            let mut answer = Packets::default();
-            sandbox.process(packet, &mut scratch, &mut answer).unwrap();
-            answer[0].to_vec()
-        })
-        .collect()
 }

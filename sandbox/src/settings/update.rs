@@ -1,8 +1,8 @@
 //! Wishes for settings, and the one place where they are checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::Deserializer;
+use serde::de::{Deserializer, Error};
 use serde::Deserialize;
 
 use super::fields::FIELDS;
@@ -10,7 +10,7 @@ use super::value::{shown_text, RawValue};
 use super::Settings;
 use crate::SettingError;
 
-/// Wishes for settings by name, unchecked. What is not named stays as it is.
+/// Wishes for settings by name, unchecked. What is not named, or is null, stays as it is.
 ///
 /// A stage's parameters are named with its own name in front, `compressor.ratio`, or written as a map. Naming a
 /// parameter switches the stage on; the stage's own name with `true` or `false` switches it and nothing else:
@@ -41,7 +41,6 @@ impl SettingsUpdate {
     /// Adds a wish.
     pub fn set(&mut self, name: &str, value: RawValue) {
         match value {
-            RawValue::Null(()) => {}
             RawValue::Map(parts) if !parts.is_empty() => {
                 for (part, value) in parts {
                     self.set(&format!("{name}.{part}"), value);
@@ -62,13 +61,26 @@ impl SettingsUpdate {
     }
 }
 
-/// From a map, such as a JSON object. Its names are checked when the wishes are put in force.
+/// From a map, such as a JSON object, that names each setting at most once. Its names are checked when the wishes are put
+/// in force.
 impl<'de> Deserialize<'de> for SettingsUpdate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = BTreeMap::<String, RawValue>::deserialize(deserializer)?;
         let mut update = SettingsUpdate::default();
         map.into_iter().for_each(|(name, value)| update.set(&name, value));
-        Ok(update)
+        match update.named_twice() {
+            Some(name) => Err(D::Error::custom(format_args!("{} is named twice", shown_text(name)))),
+            None => Ok(update),
+        }
+    }
+}
+
+impl SettingsUpdate {
+    /// The first setting with a wish that an earlier one contradicts. `compressor.enabled` is another name of `compressor`.
+    fn named_twice(&self) -> Option<&str> {
+        let one_name = |name: &'_ str| name.strip_suffix(".enabled").unwrap_or(name).to_owned();
+        let mut names = BTreeSet::new();
+        self.wishes.iter().map(|(name, _)| name.as_str()).find(|name| !names.insert(one_name(name)))
     }
 }
 
@@ -78,7 +90,7 @@ impl Settings {
         let mut next = *self;
         // What others depend on comes first: the quality, which sets the complexity, and the stages that are switched on
         // by naming a parameter, which a switch of their own overrides.
-        for (name, _) in &update.wishes {
+        for (name, _) in update.wishes.iter().filter(|(_, raw)| *raw != RawValue::Null(())) {
             let stage = name.split_once('.').map(|(stage, _)| stage);
             let group = next.groups_mut().into_iter().find(|(known, _)| Some(*known) == stage);
             group.into_iter().for_each(|(_, group)| group.switch(true));
@@ -91,7 +103,11 @@ impl Settings {
     }
 
     fn put(&mut self, name: &str, raw: &RawValue) -> Result<(), SettingError> {
+        let is_null = *raw == RawValue::Null(());
         if let Some(field) = FIELDS.iter().find(|field| field.name == name) {
+            if is_null {
+                return Ok(());
+            }
             return (field.set)(self, raw).ok_or_else(|| SettingError::Refused {
                 setting: name.to_owned(),
                 got: raw.shown(),
@@ -107,6 +123,7 @@ impl Settings {
             return Err(SettingError::Unknown { name: shown_text(name) });
         };
         match parameter {
+            None | Some("enabled") if is_null => {}
             None | Some("enabled") => {
                 let on = raw.flag().ok_or_else(|| SettingError::Refused {
                     setting: name.to_owned(),
@@ -119,6 +136,9 @@ impl Settings {
                 let index = (0..group.len())
                     .find(|index| group.name(*index) == parameter)
                     .ok_or_else(|| SettingError::Unknown { name: shown_text(name) })?;
+                if is_null {
+                    return Ok(());
+                }
                 group.set(index, raw).ok_or_else(|| SettingError::Refused {
                     setting: name.to_owned(),
                     got: raw.shown(),
@@ -144,7 +164,47 @@ mod tests {
     #[test]
     fn nothing_asked_for_changes_nothing() {
         assert_eq!(update("{}"), Ok(Settings::default()));
-        assert_eq!(update(r#"{"bitrate":null}"#), Ok(Settings::default()));
+        let nulls = r#"{"bitrate":null,"compressor":null,"limiter":{"enabled":null,"ceiling_db":null}}"#;
+        assert_eq!(update(nulls), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn a_setting_is_named_once_however_it_is_written() {
+        for (json, name) in [
+            (r#"{"compressor":{"ratio":4},"compressor.ratio":5}"#, "\"compressor.ratio\""),
+            (r#"{"limiter":true,"limiter.enabled":false}"#, "\"limiter.enabled\""),
+        ] {
+            let error = serde_json::from_str::<SettingsUpdate>(json).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name} is named twice")), "{error}");
+        }
+        assert!(update(r#"{"limiter":true,"limiter.release_ms":50}"#).is_ok());
+    }
+
+    #[test]
+    fn a_number_is_repeated_with_its_exponent_where_its_digits_would_be_too_many() {
+        for (number, got) in [
+            ("1e308", "1e308"),
+            ("-1.7976931348623157e308", "-1.7976931348623157e308"),
+            ("5e-324", "5e-324"),
+            ("18446744073709551616", "18446744073709552000"),
+            ("-9223372036854775808", "-9223372036854775808"),
+            ("0.5", "0.5"),
+        ] {
+            for name in ["sample_rate", "compressor.ratio"] {
+                let error = update(&format!("{{\"{name}\":{number}}}")).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("{name}: got {got}, accepted: ")), "{error}");
+            }
+        }
+        let huge = format!("{{\"intensity\":1{}}}", "0".repeat(300));
+        assert!(update(&huge).unwrap_err().to_string().starts_with("intensity: got 1e300, accepted: "));
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        let json = r#"{"intensity":-0.0,"spatial.pan":-0.0,"max_processing_time_ms":-0.0}"#;
+        let told = serde_json::to_string(&update(json).unwrap()).unwrap();
+        assert!(told.contains("\"intensity\":0.0") && told.contains("\"pan\":0.0"), "{told}");
+        assert!(!told.contains("-0.0"), "{told}");
     }
 
     #[test]
@@ -155,6 +215,8 @@ mod tests {
             "{error}"
         );
         assert!(matches!(update(r#"{"bitrate":{"deep":[1]}}"#), Err(SettingError::Unknown { .. })));
+        assert!(matches!(update(r#"{"bitrat":null}"#), Err(SettingError::Unknown { .. })));
+        assert!(matches!(update(r#"{"compressor":{"rate":null}}"#), Err(SettingError::Unknown { .. })));
     }
 
     #[test]
@@ -209,6 +271,12 @@ mod tests {
         for (json, said) in [
             (r#"{"compressor":{"ratio":0.5}}"#, "compressor.ratio: got 0.5, accepted: a number from 1 to 50"),
             (r#"{"compressor":{"ratio":"4"}}"#, "compressor.ratio: got \"4\", accepted: a number from 1 to 50"),
+            (
+                r#"{"compressor":{}}"#,
+                "compressor: got an empty map, accepted: true, false or a map of its parameters",
+            ),
+            (r#"{"limiter":{"ceiling_db":[1]}}"#, "limiter.ceiling_db: got a list, accepted: a number from -20 to 0"),
+            (r#"{"limiter.ceiling_db":"NaN"}"#, "limiter.ceiling_db: got \"NaN\", accepted: a number from -20 to 0"),
             (r#"{"compressor":7}"#, "compressor: got 7, accepted: true, false or a map of its parameters"),
             (
                 r#"{"equaliser":{"band_1_kind":"notch"}}"#,

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Longest part of a refused text that an error repeats, in characters.
 const GOT_CHARS: usize = 40;
 
+/// Longest number that an error repeats in all its digits; a longer one is told with its exponent, in 24 at most.
+const GOT_DIGITS: usize = 20;
+
 /// One value as a client wrote it, of whatever type, so that a wrong type is refused by the setting's name as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -24,7 +27,7 @@ pub enum RawValue {
     List(Vec<RawValue>),
     /// Values by name.
     Map(BTreeMap<String, RawValue>),
-    /// Nothing: as if it were not there at all.
+    /// Nothing: the setting stays as it is.
     Null(()),
 }
 
@@ -55,7 +58,8 @@ impl RawValue {
         };
         // Compared in f64: the nearest f32 of what lies just beyond the end of the range could be the end itself. And with
         // the ends as people write them: the f32 nearest to 0.1 is a little more than 0.1.
-        (short(least)..=short(most)).contains(&number).then_some(number as f32)
+        // And 0 has no sign.
+        (short(least)..=short(most)).contains(&number).then_some(number as f32 + 0.0)
     }
 
     /// A whole number; `16000.0` is one too, for there are clients whose numbers are all floats.
@@ -83,9 +87,17 @@ impl RawValue {
         match self {
             RawValue::Bool(value) => value.to_string(),
             RawValue::Integer(value) => value.to_string(),
-            RawValue::Number(value) => value.to_string(),
+            RawValue::Number(value) => {
+                let digits = value.to_string();
+                if digits.len() > GOT_DIGITS {
+                    format!("{value:e}")
+                } else {
+                    digits
+                }
+            }
             RawValue::Text(value) => shown_text(value),
             RawValue::List(_) => "a list".to_owned(),
+            RawValue::Map(parts) if parts.is_empty() => "an empty map".to_owned(),
             RawValue::Map(_) => "a map".to_owned(),
             RawValue::Null(()) => "null".to_owned(),
         }

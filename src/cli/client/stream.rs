@@ -232,12 +232,13 @@ mod tests {
         let dot = |x: &[f32], y: &[f32]| -> f64 {
             x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
         };
+        let energy = (dot(a, a) * dot(b, b)).sqrt();
         let correlation = |lag: isize| -> f64 {
             let (x, y) = if lag < 0 { (&a[lag.unsigned_abs()..], b) } else { (a, &b[lag as usize..]) };
-            dot(x, y) / (dot(a, a) * dot(b, b)).sqrt()
+            dot(x, y) / energy
         };
-        let best = (-most..=most).max_by(|&x, &y| correlation(x).total_cmp(&correlation(y))).unwrap();
-        (best, correlation(best))
+        let all = (-most..=most).map(|lag| (lag, correlation(lag)));
+        all.max_by(|x, y| x.1.total_cmp(&y.1)).unwrap()
     }
 
     /// The arguments in `line`; the files are given to [`run`] beside them.

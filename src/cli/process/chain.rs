@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Names and ranges are the settings' own. Voice clarity, which the settings know by its `intensity` only, is a stage
-//! here like all others.
+//! here like all others, and so is what listens: voice activity, and the genre that the chain follows.
 
 use sandbox::{RawValue, SettingError, Settings, SettingsUpdate};
 use thiserror::Error;
@@ -14,6 +14,8 @@ use thiserror::Error;
 /// A stage that the settings know by [`INTENSITY`] only.
 const VOICE_CLARITY: &str = "voice_clarity";
 const INTENSITY: &str = "intensity";
+/// What is switched like a stage and is none: a recording is measured by the report.
+const METERING: &str = "metering";
 /// A chain without any stage.
 const NONE: &str = "none";
 
@@ -22,10 +24,10 @@ const NONE: &str = "none";
 pub(super) enum ChainError {
     #[error("unknown stage {name:?}: accepted are {}", stages().join(", "))]
     UnknownStage { name: String },
-    #[error("{stage} has no parameter {name:?}: accepted are {}", parameters(stage).join(", "))]
+    #[error("{stage} has no parameter {name:?}: accepted are {}", or_none(&parameters(stage)))]
     UnknownParameter { stage: String, name: String },
-    #[error("{stage} is named twice")]
-    Twice { stage: String },
+    #[error("{name} is named twice")]
+    Twice { name: String },
     #[error("no value in {got:?}: expected {expected}")]
     NoValue { got: String, expected: &'static str },
     #[error(transparent)]
@@ -57,13 +59,16 @@ impl Wish {
 }
 
 /// All that a chain may name.
-fn stages() -> Vec<String> {
-    let names: Vec<String> = SettingsUpdate::names().collect();
-    let is_stage = |name: &&String| {
-        let inside = format!("{name}.");
-        names.iter().any(|other| other.starts_with(&inside))
-    };
-    std::iter::once(VOICE_CLARITY.to_owned()).chain(names.iter().filter(is_stage).cloned()).collect()
+fn stages() -> Vec<&'static str> {
+    let switches = Settings::switches().filter(|name| *name != METERING);
+    std::iter::once(VOICE_CLARITY).chain(switches).collect()
+}
+
+fn or_none(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
 }
 
 fn parameters(stage: &str) -> Vec<String> {
@@ -78,21 +83,22 @@ fn parameters(stage: &str) -> Vec<String> {
 pub(super) fn parse_chain(text: &str) -> Result<Chain, ChainError> {
     let known = stages();
     let mut update = SettingsUpdate::default().with(INTENSITY, 0);
-    known.iter().filter(|stage| *stage != VOICE_CLARITY).for_each(|stage| update.set(stage, false.into()));
+    known.iter().filter(|stage| **stage != VOICE_CLARITY).for_each(|stage| update.set(stage, false.into()));
     let mut named: Vec<String> = Vec::new();
     for link in text.split(',').map(str::trim).filter(|_| text.trim() != NONE) {
         let mut parts = link.split(':').map(str::trim);
         let stage = parts.next().unwrap_or_default().to_owned();
-        if !known.contains(&stage) {
+        if !known.contains(&stage.as_str()) {
             return Err(ChainError::UnknownStage { name: stage });
         }
         if named.contains(&stage) {
-            return Err(ChainError::Twice { stage });
+            return Err(ChainError::Twice { name: stage });
         }
         match stage.as_str() {
             VOICE_CLARITY => update.set(INTENSITY, f64::from(Settings::default().intensity()).into()),
             _ => update.set(&stage, true.into()),
         }
+        let mut set: Vec<&str> = Vec::new();
         for part in parts {
             let (name, value) = part.split_once('=').ok_or_else(|| ChainError::NoValue {
                 got: part.to_owned(),
@@ -101,6 +107,10 @@ pub(super) fn parse_chain(text: &str) -> Result<Chain, ChainError> {
             if !parameters(&stage).iter().any(|known| known == name) {
                 return Err(ChainError::UnknownParameter { stage, name: name.to_owned() });
             }
+            if set.contains(&name) {
+                return Err(ChainError::Twice { name: format!("{stage}.{name}") });
+            }
+            set.push(name);
             match stage.as_str() {
                 VOICE_CLARITY => update.set(name, RawValue::from_text(value)),
                 _ => update.set(&format!("{stage}.{name}"), RawValue::from_text(value)),
@@ -116,7 +126,7 @@ pub(super) fn parse_chain(text: &str) -> Result<Chain, ChainError> {
 pub(super) fn parse_wish(text: &str) -> Result<Wish, ChainError> {
     let (name, value) = text.split_once('=').ok_or_else(|| ChainError::NoValue {
         got: text.to_owned(),
-        expected: "stage.parameter=value, or stage=true or false",
+        expected: "stage.parameter=value, stage=true or stage=false",
     })?;
     let (name, value) = (name.trim(), RawValue::from_text(value.trim()));
     let (stage, parameter) = match name.split_once('.') {
@@ -124,7 +134,7 @@ pub(super) fn parse_wish(text: &str) -> Result<Wish, ChainError> {
         None => (name, None),
     };
     let stage = stage.to_owned();
-    if !stages().contains(&stage) {
+    if !stages().contains(&stage.as_str()) {
         return Err(ChainError::UnknownStage { name: stage });
     }
     if let Some(parameter) = parameter.filter(|name| !parameters(&stage).iter().any(|known| known == name)) {
@@ -158,8 +168,9 @@ mod tests {
         serde_json::to_value(Settings::default().with(&parse_chain(chain).unwrap().update).unwrap()).unwrap()
     }
 
-    fn on(settings: &Value) -> Vec<String> {
-        stages().into_iter().filter(|stage| settings[stage]["enabled"] == true).collect()
+    fn on(settings: &Value) -> Vec<&'static str> {
+        let is_on = |stage: &&str| settings[*stage]["enabled"] == true || settings[*stage] == true;
+        stages().into_iter().filter(is_on).collect()
     }
 
     #[test]
@@ -169,6 +180,7 @@ mod tests {
         assert_eq!(settings["intensity"], 0.0);
         assert_eq!(settings["compressor"]["ratio"], 4.0);
         assert_eq!(settings["compressor"]["threshold_db"], -24.0);
+        assert_eq!(on(&in_force("genre, limiter")), ["limiter", "genre"]);
         assert_eq!(on(&in_force("none")), [""; 0]);
         assert_eq!(in_force("voice_clarity")["intensity"], 1.0);
         assert_eq!(in_force("voice_clarity:intensity=1.5")["intensity"], 1.5);
@@ -181,6 +193,7 @@ mod tests {
         let wish = parse_wish("compressor.ratio=4").unwrap();
         let settings = chain.with(&SettingsUpdate::default().with(&wish.name, wish.value)).unwrap();
         assert_eq!(on(&serde_json::to_value(settings).unwrap()), ["compressor", "limiter"]);
+        assert_eq!(parse_wish("genre=true").unwrap().value, RawValue::Bool(true));
         assert_eq!(parse_wish("voice_clarity=false").unwrap().value, RawValue::Number(0.0));
         assert_eq!(json!(parse_wish("voice_clarity.intensity=2").unwrap().value), json!(2));
     }
@@ -193,10 +206,12 @@ mod tests {
             (chain("gate"), "unknown stage \"gate\": accepted are voice_clarity, denoise, noise_gate, "),
             (chain(""), "unknown stage \"\": accepted are "),
             (chain("limiter,limiter"), "limiter is named twice"),
+            (chain("compressor:ratio=4:knee_db=1:ratio=5"), "compressor.ratio is named twice"),
             (
                 chain("compressor:rate=4"),
                 "compressor has no parameter \"rate\": accepted are threshold_db, ratio, ",
             ),
+            (chain("genre:name=rock"), "genre has no parameter \"name\": accepted are none"),
             (chain("compressor:ratio"), "no value in \"ratio\": expected name:parameter=value"),
             (chain("compressor:ratio=0.5"), "compressor.ratio: got 0.5, accepted: a number from 1 to 50"),
             (chain("compressor:ratio=nan"), "compressor.ratio: got NaN, accepted: a number from 1 to 50"),
@@ -204,6 +219,8 @@ mod tests {
             (wish("limiter"), "no value in \"limiter\": expected stage.parameter=value"),
             (wish("bitrate=6000"), "unknown stage \"bitrate\": accepted are "),
             (wish("limiter.ceiling=1"), "limiter has no parameter \"ceiling\": accepted are ceiling_db, "),
+            (wish("genre=rock"), "genre: got \"rock\", accepted: true or false"),
+            (wish("genre.name=rock"), "genre has no parameter \"name\": accepted are none"),
             (wish("limiter=perhaps"), "limiter: got \"perhaps\", accepted: true, false"),
             (wish("voice_clarity=3"), "expected voice_clarity=true, "),
         ] {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use sandbox::{AudioSandbox, Event, Readings, SandboxError, Settings, SpeechEvent, StageTimes};
 
-use crate::audio_file::{RateConverter, Recording, SampleFormat, WavFormat};
+use crate::audio_file::{with_channels, RateConverter, Recording, SampleFormat, WavFormat};
 
 /// The engine is asked what it does after every 10 ms.
 pub(super) const READINGS_PER_SECOND: usize = 100;
@@ -50,7 +50,7 @@ pub(super) fn enhance(
     let now = || begun.elapsed();
     let channels = settings.channel_count();
     let rate = settings.sample_rate().hz();
-    let samples = with_channels(&recording.samples, recording.format.channels, format.channels);
+    let samples = with_channels(&recording.samples, recording.format.channels, format.channels).into_owned();
     let mut samples = converted(samples, recording.format.sample_rate, rate, format.channels);
     let frames = samples.len() / channels;
     let delay = settings.engine_delay_samples();
@@ -87,15 +87,6 @@ pub(super) fn enhance(
         stage_times,
         converting,
     })
-}
-
-/// Mono becomes two equal channels; stereo becomes the mean of both.
-fn with_channels(samples: &[f32], from: u16, to: u16) -> Vec<f32> {
-    match (from, to) {
-        (1, 2) => samples.iter().flat_map(|sample| [*sample; 2]).collect(),
-        (2, 1) => samples.chunks_exact(2).map(|frame| 0.5 * (frame[0] + frame[1])).collect(),
-        _ => samples.to_vec(),
-    }
 }
 
 fn converted(samples: Vec<f32>, from: u32, to: u32, channels: u16) -> Vec<f32> {
@@ -175,13 +166,6 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn channels_are_doubled_or_averaged() {
-        assert_eq!(with_channels(&[0.5, -0.25], 1, 2), [0.5, 0.5, -0.25, -0.25]);
-        assert_eq!(with_channels(&[0.5, 0.25, 1.0, -1.0], 2, 1), [0.375, 0.0]);
-        assert_eq!(with_channels(&[0.5, 0.25], 2, 2), [0.5, 0.25]);
-    }
 
     #[test]
     fn what_is_cut_is_counted() {

@@ -44,12 +44,12 @@ pub struct ProcessArgs {
     output: PathBuf,
 
     /// The stages that run, and none but these: name[:parameter=value]... between commas, or none. They run in the
-    /// engine's own order. Without it the settings' defaults hold: voice_clarity, and in high quality denoise
+    /// engine's own order. Without it the settings' defaults hold: voice_clarity, and in high_quality denoise
     #[arg(long, value_name = "STAGES", value_parser = parse_chain)]
     chain: Option<Chain>,
 
     /// One setting, after the chain: compressor.ratio=4, which switches the compressor on, or limiter=true. May be
-    /// repeated
+    /// repeated; of several for the same setting the last one counts
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_wish)]
     set: Vec<Wish>,
 
@@ -58,11 +58,11 @@ pub struct ProcessArgs {
     quality: Quality,
 
     /// How much voice_clarity does, 0 (nothing) to 2
-    #[arg(long, value_name = "X", value_parser = parse_intensity)]
+    #[arg(long, value_name = "X", value_parser = parse_intensity, allow_negative_numbers = true)]
     intensity: Option<f32>,
 
     /// The output's sample rate; without it the input's
-    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
+    #[arg(long, value_name = "HZ", value_parser = parse_rate, allow_negative_numbers = true)]
     rate: Option<u32>,
 
     /// The output's channels, mono or stereo; without it the input's
@@ -73,7 +73,7 @@ pub struct ProcessArgs {
     #[arg(long, value_name = "FORMAT", value_parser = parse_format)]
     format: Option<SampleFormat>,
 
-    /// Print loudness and peaks before and after, gain reduction, and the time that each stage took
+    /// Print loudness and peaks before and after, gain reduction, speech, genre, and the time that each stage took
     #[arg(long)]
     report: bool,
 
@@ -87,8 +87,9 @@ pub struct ProcessArgs {
 }
 
 const HELP: &str = "\
-Stages, in the engine's order: denoise, voice_activity (listens only),
-voice_clarity, noise_gate, compressor, equaliser, spatial, limiter. Examples:
+Stages, in the engine's order: genre (the chain follows it), denoise,
+voice_activity (listens only), voice_clarity, noise_gate, compressor,
+equaliser, spatial, limiter. Examples:
 
   sandpool process in.wav out.wav --chain noise_gate,compressor:ratio=4,limiter
   sandpool process in.wav out.wav --set limiter.ceiling_db=-3 --plot out.svg

@@ -8,7 +8,7 @@ use sandbox::{Quality, Settings};
 use serde::Serialize;
 
 use super::enhance::{Enhanced, Reduction};
-use super::genre::GenreFacts;
+use super::genre::{GenreFacts, Part, Share};
 use super::levels::Levels;
 use super::ProcessArgs;
 use crate::audio_file::Recording;
@@ -211,15 +211,18 @@ fn notes(args: &ProcessArgs, enhanced: &Enhanced, settings: &Settings, engine: &
     asked.sort_unstable();
     asked.dedup();
     let in_force = serde_json::to_value(settings).unwrap_or_default();
+    let is_on = |stage: &str| in_force[stage]["enabled"] == true || in_force[stage] == true;
+    let alone = (asked.contains(&"spatial") && is_on("spatial") && engine.channels == 1)
+        .then(|| "spatial changes nothing in one channel: --channels stereo gives it two".to_owned());
     let idle = asked
         .into_iter()
-        .filter(|stage| in_force[*stage]["enabled"] == true && !engine.stages.contains(stage))
+        .filter(|stage| is_on(stage) && !engine.stages.contains(stage))
         .map(|stage| format!("{stage} does not run in the quality {}", engine.quality));
     let clipped = (enhanced.clipped > 0).then(|| {
         let samples = enhanced.clipped;
         format!("{samples} samples were cut to full scale: a limiter, or the format float, avoids that")
     });
-    idle.chain(clipped).collect()
+    idle.chain(alone).chain(clipped).collect()
 }
 
 struct Summary<'a>(&'a Report);
@@ -270,8 +273,8 @@ impl Display for Report {
             let percent = 100.0 * share;
             writeln!(f, "\nspeech     {seconds:.2} s ({percent:.0} %) in {spurts} spurt(s)")?;
         }
-        if let Some(GenreFacts { genre, share }) = &self.genre {
-            writeln!(f, "\ngenre      {genre} ({:.0} % of the recording)", 100.0 * share)?;
+        if let Some(facts) = &self.genre {
+            write_genre(f, facts)?;
         }
         let Times { steps, engine_seconds, total_seconds, times_real_time, engine_times_real_time } =
             &self.time;
@@ -289,6 +292,29 @@ impl Display for Report {
         }
         Ok(())
     }
+}
+
+/// At most so many changes of the genre are printed; all of them are in the JSON.
+const PARTS_PRINTED: usize = 12;
+
+fn write_genre(f: &mut Formatter<'_>, facts: &GenreFacts) -> fmt::Result {
+    let GenreFacts { genre, share, shares, parts } = facts;
+    writeln!(f, "\ngenre      {genre} ({:.0} % of the recording)", 100.0 * share)?;
+    if shares.len() > 1 {
+        for Share { genre, share } in shares {
+            writeln!(f, "  {genre:<18} {:>7.1} %", 100.0 * share)?;
+        }
+    }
+    if parts.len() > 1 {
+        for Part { genre, from_seconds, to_seconds } in parts.iter().take(PARTS_PRINTED) {
+            writeln!(f, "  {from_seconds:>8.1} s to {to_seconds:.1} s: {genre}")?;
+        }
+        let more = parts.len().saturating_sub(PARTS_PRINTED);
+        if more > 0 {
+            writeln!(f, "  and {more} parts more")?;
+        }
+    }
+    Ok(())
 }
 
 /// A number with one decimal and its unit, in 12 columns.

@@ -155,13 +155,19 @@ impl Request {
         split_target(&self.target).1
     }
 
-    /// The value of `name` in the query, percent-decoded, `+` as a space; `None` when it is not there. A
-    /// name without `=` has the value `""`. The first one counts.
-    pub fn query_value(&self, name: &str) -> Option<String> {
-        self.query()?.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decoded(key) == name).then(|| percent_decoded(value))
+    /// Names and values in the query, in their order, percent-decoded, `+` as a space. A name without `=` has the
+    /// value `""`.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let pairs = self.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decoded(name), percent_decoded(value))
         })
+    }
+
+    /// The value of `name` in the query; `None` when it is not there. The first one counts.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        self.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// The version the client spoke.

@@ -1,11 +1,9 @@
 //! What becomes of the server, its pool and everybody else when requests fail inside their sandboxes.
 
-mod common;
-
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use common::{connect, packets, processed_alone, Answer, Client, ServerProcess};
+use crate::common::{connect, packets, processed_alone, Answer, Client, ServerProcess};
 use sandbox::Settings;
 use serde_json::Value;
 
@@ -113,7 +111,7 @@ fn descriptors(server: &ServerProcess) -> usize {
 fn no_kind_of_failure_leaves_a_descriptor_or_a_count_behind() {
     let server = server(&["--pool-max", "40"]);
     let figure = |name: &str| -> f64 {
-        let metrics = common::request(server.ops, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+        let metrics = crate::common::request(server.ops, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
         let line =
             metrics.text().lines().find(|line| line.starts_with(&format!("{name} "))).unwrap().to_owned();
         line.split(' ').nth(1).unwrap().parse().unwrap()
@@ -161,7 +159,7 @@ fn requests_that_expire_before_they_run_are_not_counted_for_ever() {
     Answer::read(&mut spinning);
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let metrics = common::request(server.ops, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+        let metrics = crate::common::request(server.ops, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
         // The operations listener's own request is none of the front's.
         if metrics.text().contains("\nsandpool_http_requests_in_flight 0\n") {
             break;

@@ -1,39 +1,14 @@
 //! `sandpool process` on real files.
 
 use std::f64::consts::TAU;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use sandbox::{Loudness, Stream, TruePeakMeter};
 use sandpool::audio_file::{Recording, SampleFormat, WavFormat};
 use serde_json::Value;
 
-/// A directory for one test's files, removed with all it holds.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Directory {
-        let path = std::env::temp_dir().join(format!("sandpool-process-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Directory(path)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn wav(&self, name: &str, recording: &Recording) -> PathBuf {
-        let file = std::fs::File::create(self.path(name)).unwrap();
-        recording.write_wav(std::io::BufWriter::new(file)).unwrap();
-        self.path(name)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).unwrap();
-    }
-}
+use crate::common::{best_lag, read_wav, voice, Directory};
 
 fn sandpool(input: &Path, output: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandpool"));
@@ -45,23 +20,6 @@ fn processed(input: &Path, output: &Path, arguments: &[&str]) -> String {
     let ended = sandpool(input, output, arguments);
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     String::from_utf8(ended.stdout).unwrap()
-}
-
-fn voice() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox/tests/audio/voice_16k.wav")
-}
-
-fn read(path: &Path) -> Recording {
-    Recording::from_wav(&std::fs::read(path).unwrap()).unwrap()
-}
-
-/// By how many samples `b` is later than `a`, at most `most`, where the two are most alike.
-fn best_lag(a: &[f32], b: &[f32], most: i64) -> i64 {
-    let middle = (a.len() / 3) as i64;
-    let span = 64_000.min(a.len() as i64 / 3);
-    let likeness =
-        |lag: i64| -> f32 { (middle..middle + span).map(|at| a[at as usize] * b[(at + lag) as usize]).sum() };
-    (-most..=most).max_by(|&x, &y| likeness(x).total_cmp(&likeness(y))).unwrap()
 }
 
 fn stream_of(recording: &Recording) -> Stream {
@@ -100,7 +58,7 @@ fn a_neutral_chain_leaves_every_sample_as_it_was() {
     let directory = Directory::new("neutral");
     let output = directory.path("out.wav");
     processed(&voice(), &output, &["--chain", "none"]);
-    assert_eq!(read(&output), read(&voice()));
+    assert_eq!(read_wav(&output), read_wav(&voice()));
 }
 
 #[test]
@@ -112,7 +70,7 @@ fn what_the_stages_delay_is_taken_off_again() {
     let said = processed(&voice(), &output, &["--quality", "high_quality", "--chain", chain, "--json"]);
     let report: Value = serde_json::from_str(&said).unwrap();
     assert!(report["engine"]["delay_ms"].as_f64().unwrap() > 10.0, "{}", report["engine"]);
-    let (before, after) = (read(&voice()), read(&output));
+    let (before, after) = (read_wav(&voice()), read_wav(&output));
     assert_eq!((after.format, after.frames()), (before.format, before.frames()));
     assert_eq!(best_lag(&before.samples, &after.samples, 400), 0);
     let end = before.samples.len() - 400..;
@@ -125,21 +83,21 @@ fn what_the_stages_delay_is_taken_off_again() {
 fn another_rate_keeps_the_length_and_shifts_nothing() {
     let directory = Directory::new("rates");
     let (there, back) = (directory.path("there.wav"), directory.path("back.wav"));
-    let voice_recording = read(&voice());
+    let voice_recording = read_wav(&voice());
     for rate in [8_000u32, 44_100, 96_000] {
         let wanted = (voice_recording.frames() as f64 * f64::from(rate) / 16_000.0).round() as usize;
         processed(&voice(), &there, &["--chain", "none", "--rate", &rate.to_string(), "--format", "float"]);
-        let converted = read(&there);
+        let converted = read_wav(&there);
         assert_eq!((converted.format.sample_rate, converted.frames()), (rate, wanted));
         processed(&there, &back, &["--chain", "none", "--rate", "16000"]);
-        let lag = best_lag(&voice_recording.samples, &read(&back).samples, 100);
+        let lag = best_lag(&voice_recording.samples, &read_wav(&back).samples, 100);
         assert!(lag.abs() <= 1, "there and back by {rate} Hz: {lag} samples late");
     }
     for rate in [11_025, 22_050, 32_000] {
         let odd = recording(rate, 2, 0.7);
         let input = directory.wav("odd.wav", &odd);
         processed(&input, &there, &["--chain", "none"]);
-        let after = read(&there);
+        let after = read_wav(&there);
         assert_eq!((after.format, after.frames()), (odd.format, odd.frames()));
     }
 }
@@ -151,7 +109,7 @@ fn compressed_and_limited_it_is_louder_and_below_the_ceiling() {
     let chain =
         "noise_gate:threshold_db=-35,compressor:ratio=3:threshold_db=-30:make_up_db=20,limiter:ceiling_db=-3";
     let said = processed(&voice(), &output, &["--chain", chain, "--json"]);
-    let (before, after) = (read(&voice()), read(&output));
+    let (before, after) = (read_wav(&voice()), read_wav(&output));
     assert!(integrated_lufs(&after) > integrated_lufs(&before) + 4.0);
     // Half a step of 16 bits is added by the file.
     assert!(true_peak_dbtp(&after) <= -2.99, "{} dBTP", true_peak_dbtp(&after));
@@ -180,15 +138,15 @@ fn mono_becomes_stereo_and_really_widens() {
         energy(-1.0) / energy(1.0)
     };
     processed(&voice(), &output, &["--chain", "none", "--channels", "stereo"]);
-    let plain = read(&output);
+    let plain = read_wav(&output);
     assert_eq!((plain.format.channels, sides(&plain)), (2, 0.0));
     processed(&voice(), &output, &["--chain", "spatial:width=1.6", "--channels", "stereo"]);
-    let wide = read(&output);
+    let wide = read_wav(&output);
     assert_eq!(wide.frames(), plain.frames());
     assert!(sides(&wide) > 0.05, "{} of the energy is in the sides", sides(&wide));
     let mono = directory.path("mono.wav");
     processed(&output, &mono, &["--chain", "none", "--channels", "mono"]);
-    let change = integrated_lufs(&read(&mono)) - integrated_lufs(&read(&voice()));
+    let change = integrated_lufs(&read_wav(&mono)) - integrated_lufs(&read_wav(&voice()));
     assert!(change.abs() < 1.5, "the mono sum changed by {change} LU");
 }
 
@@ -205,11 +163,11 @@ fn the_samples_are_stored_as_asked_and_what_is_cut_is_said() {
         ("float", SampleFormat::F32, 0),
     ] {
         let said = processed(&input, &output, &["--chain", "none", "--format", argument]);
-        assert_eq!(read(&output).format.sample_format, format);
+        assert_eq!(read_wav(&output).format.sample_format, format);
         let note = format!("{cut} samples were cut to full scale");
         assert_eq!(said.contains(&note), cut > 0, "{said}");
     }
-    assert_eq!(read(&output), loud);
+    assert_eq!(read_wav(&output), loud);
 }
 
 #[test]
@@ -234,6 +192,8 @@ fn what_makes_no_sense_ends_with_2_and_is_named_with_what_is_accepted() {
             "accepted are 8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 96000 (Hz)",
         ),
         (&["--intensity", "3"], "accepted are 0 to 2"),
+        (&["--intensity", "-1"], "accepted are 0 to 2"),
+        (&["--set", "genre=rock"], "genre: got \"rock\", accepted: true or false"),
         (&["--channels", "5"], "accepted are mono and stereo"),
         (&["--format", "mp3"], "accepted are 16, 24 and float"),
         (&["--dance"], "--dance"),
@@ -251,7 +211,7 @@ fn a_file_that_will_not_do_ends_with_1_and_leaves_the_others_alone() {
     let directory = Directory::new("files");
     let (text, output) = (directory.path("notes.txt"), directory.path("out.wav"));
     std::fs::write(&text, "not a recording").unwrap();
-    let own = directory.wav("own.wav", &read(&voice()));
+    let own = directory.wav("own.wav", &read_wav(&voice()));
     let own_name = own.to_str().unwrap();
     for (input, output, arguments, expected) in [
         (&directory.path("missing.wav"), &output, &[][..], "missing.wav: reading the WAV file failed"),
@@ -267,7 +227,7 @@ fn a_file_that_will_not_do_ends_with_1_and_leaves_the_others_alone() {
         assert!(said.contains(expected), "{said} should contain {expected}");
     }
     assert!(!output.exists());
-    assert_eq!(read(&own), read(&voice()));
+    assert_eq!(read_wav(&own), read_wav(&voice()));
 }
 
 #[test]
@@ -284,7 +244,7 @@ fn the_report_has_the_figures_that_the_files_have() {
     ];
     let said = processed(&voice(), &output, &[&arguments[..], &["--json"]].concat());
     let report: Value = serde_json::from_str(&said).unwrap();
-    let (before, after) = (read(&voice()), read(&output));
+    let (before, after) = (read_wav(&voice()), read_wav(&output));
     for (which, recording, tolerance) in [("before", &before, 0.001), ("after", &after, 0.02)] {
         let levels = &report["levels"][which];
         let off = |name: &str, expected: f64| (levels[name].as_f64().unwrap() - expected).abs();
@@ -320,6 +280,80 @@ fn the_report_has_the_figures_that_the_files_have() {
     }
 }
 
+/// 16 s of a beat with chords, so that the genre is heard to be something.
+fn music() -> Recording {
+    let format = WavFormat { sample_rate: 48_000, channels: 1, sample_format: SampleFormat::I16 };
+    let mut noise = 1u32;
+    let samples = (0..16 * 48_000).map(|n| {
+        let time = f64::from(n) / 48_000.0;
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (beat, note) = (time % 0.5, (time % 0.25).min(0.2));
+        let drum = (-30.0 * beat).exp() * (TAU * 60.0 * beat).sin();
+        let hiss = (-60.0 * note).exp() * (f64::from(noise) / f64::from(u32::MAX) - 0.5);
+        let chord: f64 = [110.0, 165.0, 220.0, 277.2]
+            .iter()
+            .map(|hz| (1..9).map(|k| (TAU * hz * f64::from(k) * time).sin() / f64::from(k)).sum::<f64>())
+            .sum();
+        (0.5 * drum + 0.2 * hiss + 0.08 * chord) as f32
+    });
+    Recording { format, samples: samples.collect() }
+}
+
+#[test]
+fn the_genre_is_a_stage_and_the_report_tells_its_course() {
+    let directory = Directory::new("genre");
+    let input = directory.wav("music.wav", &music());
+    let (plain, followed) = (directory.path("plain.wav"), directory.path("followed.wav"));
+    processed(&input, &plain, &["--chain", "compressor"]);
+    let said = processed(&input, &followed, &["--chain", "genre,compressor", "--json"]);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["engine"]["stages"], serde_json::json!(["genre", "compressor", "equaliser"]));
+    let genre = &report["genre"];
+    assert_ne!(genre["genre"], "unknown", "{genre}");
+    assert!(genre["share"].as_f64().unwrap() > 0.3, "{genre}");
+    let sum = |of: &str, value: &dyn Fn(&Value) -> f64| -> f64 {
+        genre[of].as_array().unwrap().iter().map(value).sum()
+    };
+    assert!((sum("shares", &|share| share["share"].as_f64().unwrap()) - 1.0).abs() < 1e-9, "{genre}");
+    let length = |part: &Value| part["to_seconds"].as_f64().unwrap() - part["from_seconds"].as_f64().unwrap();
+    assert!((sum("parts", &length) - 16.0).abs() < 1e-9, "{genre}");
+    // The chain has followed it.
+    assert_ne!(read_wav(&followed).samples, read_wav(&plain).samples);
+    processed(&input, &plain, &["--chain", "none", "--set", "genre=true", "--set", "compressor=true"]);
+    assert_eq!(read_wav(&followed), read_wav(&plain));
+    let table = processed(&input, &plain, &["--report"]);
+    let named = format!("\ngenre      {} (", genre["genre"].as_str().unwrap());
+    assert!(table.contains(&named) && table.contains("unknown "), "{table}");
+}
+
+#[test]
+fn a_run_that_is_stopped_leaves_no_file_behind() {
+    let directory = Directory::new("stopped");
+    let long = recording(48_000, 2, 60.0);
+    let (input, output) = (directory.wav("long.wav", &long), directory.path("out.wav"));
+    let plot = directory.path("plot.svg");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &plot, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sandpool"))
+        .args(["process", "--quality", "high_quality", "--chain", "denoise", "--plot"])
+        .args([&plot, &input, &output])
+        .spawn()
+        .unwrap();
+    // A pipe opens when both ends do: it has looked at its files, and has a minute of sound before it.
+    let _reader = std::fs::File::open(&plot).unwrap();
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), None);
+    assert!(!output.exists());
+}
+
+#[test]
+fn spatial_in_one_channel_is_noted() {
+    let directory = Directory::new("alone");
+    let said = processed(&voice(), &directory.path("out.wav"), &["--chain", "spatial:width=1.6"]);
+    assert!(said.contains("spatial changes nothing in one channel: --channels stereo"), "{said}");
+}
+
 #[test]
 fn a_stage_that_the_quality_does_not_have_is_noted() {
     let directory = Directory::new("idle");
@@ -336,7 +370,7 @@ fn a_stage_that_the_quality_does_not_have_is_noted() {
 fn the_plot_is_well_formed_small_and_has_every_panel() {
     let directory = Directory::new("plot");
     // A name that XML must not take literally.
-    let input = directory.wav("a<&>\"b.wav", &read(&voice()));
+    let input = directory.wav("a<&>\"b.wav", &read_wav(&voice()));
     let plot = directory.path("out.svg");
     let chain = "noise_gate,compressor:ratio=6:threshold_db=-36:make_up_db=12,limiter";
     let arguments = ["--chain", chain, "--plot", plot.to_str().unwrap(), "--rate", "44100"];

@@ -1,12 +1,10 @@
 //! Starting and stopping the server, and what it says when it can't start.
 
-mod common;
-
 use std::io::Write;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use common::{connect, packets, Answer, Client, ServerProcess};
+use crate::common::{connect, packets, Answer, Client, ServerProcess};
 use sandbox::Settings;
 
 fn serve(flags: &[&str]) -> Output {

@@ -1,8 +1,6 @@
 //! The whole engine over a WebSocket: formats, framing, losses, stages and what is told of them.
 
-mod common;
-
-use common::{packets, processed_alone, Client, ServerProcess};
+use crate::common::{packets, processed_alone, read_wav, voice, Client, ServerProcess};
 use sandbox::framing::{append, Entries, Entry};
 use sandbox::{AudioSandbox, Incoming, Packets, Scratch, Settings, SettingsUpdate};
 use serde_json::{json, Value};
@@ -173,12 +171,7 @@ fn a_client_is_told_when_somebody_speaks_and_what_the_meters_show() {
     let server = ServerProcess::start(&[]);
     let (mut client, _) = Client::welcome(server.addr);
     configure(&mut client, json!({ "voice_activity": true, "metering": true, "compressor": true }));
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/sandbox/tests/audio/voice_16k.wav");
-    let speech: Vec<f32> = hound::WavReader::open(path)
-        .unwrap()
-        .into_samples::<i16>()
-        .flat_map(|sample| [f32::from(sample.unwrap()) / 32_768.0; 3])
-        .collect();
+    let speech: Vec<f32> = read_wav(&voice()).samples.into_iter().flat_map(|sample| [sample; 3]).collect();
     let mut encoder = AudioSandbox::new(Settings::default()).unwrap();
     let (mut scratch, mut packet) = (Scratch::default(), Packets::default());
     let mut told = Vec::new();

@@ -1,13 +1,9 @@
 //! `sandpool client` against a real server.
 
-mod common;
-
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::ServerProcess;
-use sandpool::audio_file::Recording;
+use crate::common::{best_lag, read_wav, voice, Directory, ServerProcess};
 
 fn client(addr: SocketAddr, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sandpool"))
@@ -15,14 +11,6 @@ fn client(addr: SocketAddr, arguments: &[&str]) -> Output {
         .args(arguments)
         .output()
         .unwrap()
-}
-
-fn voice() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox/tests/audio/voice_16k.wav")
-}
-
-fn read(path: &Path) -> Recording {
-    Recording::from_wav(&std::fs::read(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -38,8 +26,8 @@ fn all_six_checks_pass_against_a_sound_server() {
 fn a_failed_check_ends_with_1() {
     // A server without a sandbox to spare: the audio checks fail, the others pass.
     let server = ServerProcess::start(&["--pool-min", "0", "--pool-max", "1", "--acquire-timeout", "10ms"]);
-    let (mut holder, _) = common::Client::welcome(server.addr);
-    holder.audio(&common::packets(&sandbox::Settings::default(), 1, 1)[0]).unwrap();
+    let (mut holder, _) = crate::common::Client::welcome(server.addr);
+    holder.audio(&crate::common::packets(&sandbox::Settings::default(), 1, 1)[0]).unwrap();
     let output = client(server.addr, &[]);
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -58,13 +46,11 @@ fn without_a_server_it_says_how_to_start_one() {
 #[test]
 fn a_streamed_voice_comes_back_aligned_louder_where_soft_and_quieter_in_its_pauses() {
     let server = ServerProcess::start(&[]);
-    let folder = std::env::temp_dir().join(format!("sandpool-client-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let out = folder.join("out.wav");
+    let directory = Directory::new("client");
+    let out = directory.path("out.wav");
     let output = client(server.addr, &["--in", voice().to_str().unwrap(), "--out", out.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let (sent, enhanced) = (read(&voice()), read(&out));
-    std::fs::remove_dir_all(&folder).unwrap();
+    let (sent, enhanced) = (read_wav(&voice()), read_wav(&out));
     assert_eq!((enhanced.format, enhanced.frames()), (sent.format, sent.frames()));
 
     let lag = best_lag(&sent.samples, &enhanced.samples, 800);
@@ -90,13 +76,4 @@ fn a_streamed_voice_comes_back_aligned_louder_where_soft_and_quieter_in_its_paus
 fn rms_db(samples: &[f32]) -> f32 {
     let power = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32;
     10.0 * (power + 1e-12).log10()
-}
-
-/// By how many samples `b` is later than `a`, at most `most`, where the two are most alike.
-fn best_lag(a: &[f32], b: &[f32], most: i64) -> i64 {
-    let middle = (a.len() / 3) as i64;
-    let span = 64_000.min(a.len() as i64 / 3);
-    let likeness =
-        |lag: i64| -> f32 { (middle..middle + span).map(|at| a[at as usize] * b[(at + lag) as usize]).sum() };
-    (-most..=most).max_by(|&x, &y| likeness(x).total_cmp(&likeness(y))).unwrap()
 }
