@@ -2,7 +2,7 @@
 
 use super::statistics::WINDOW_HOPS;
 
-/// Numbers that [`write`] writes.
+/// Numbers that [`write()`] writes.
 pub(super) const ATTACKS: usize = 9;
 
 /// A level that changes by more than this from hop to hop jumps, dB.
