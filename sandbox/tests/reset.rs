@@ -230,6 +230,27 @@ proptest! {
     }
 }
 
+/// In mid-stream they would glide there.
+#[test]
+fn settings_put_on_before_the_first_sound_are_in_force_from_its_first_sample() {
+    let wishes = |gain_db: f64, ratio: i64| {
+        SettingsUpdate::default()
+            .with("equaliser.band_1_kind", "peak")
+            .with("equaliser.band_1_gain_db", gain_db)
+            .with("compressor.ratio", ratio)
+            .with("spatial.width", 1.0 + gain_db / 20.0)
+    };
+    let of = |wishes| settings(SampleRate::Hz48000, Channels::Stereo, wishes);
+    let (template, own) = (of(wishes(12.0, 20)), of(wishes(0.5, 2)));
+    let mut used = AudioSandbox::new(template).unwrap();
+    used.configure(&own).unwrap();
+    let mut built = AudioSandbox::new(own).unwrap();
+    let mut scratch = Scratch::default();
+    for step in [Step::Speech(500, 8), Step::Speech(520, 8)] {
+        assert_eq!(take(&step, &mut used, &mut scratch), take(&step, &mut built, &mut scratch));
+    }
+}
+
 /// `LBRR_coded` outlives OPUS_RESET_STATE: with FEC at a bitrate near its threshold, the past decides.
 #[test]
 fn a_reset_forgets_the_hysteresis_of_in_band_fec() {

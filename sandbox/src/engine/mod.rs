@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     settings: Settings,
     /// Sample frames of the current slice that were processed.
     seen: usize,
+    /// Whether anything was processed since the stream began.
+    has_begun: bool,
     denoise: Slot<Denoise>,
     clarity: VoiceClarity,
     gate: Slot<NoiseGate>,
@@ -66,6 +68,7 @@ impl Engine {
             stream: settings.stream(),
             settings: *settings,
             seen: 0,
+            has_begun: false,
             denoise: Slot::default(),
             clarity: VoiceClarity::new(settings),
             gate: Slot::default(),
@@ -85,6 +88,7 @@ impl Engine {
     pub(crate) fn start(&mut self, settings: &Settings) {
         self.stream = settings.stream();
         self.seen = 0;
+        self.has_begun = false;
         self.adapts = false;
         self.listening.start(settings);
         let settings = self.begin_adapting(settings);
@@ -95,6 +99,10 @@ impl Engine {
     /// Puts other parameters in force in mid-stream. A stage that is switched on begins anew; one with a delay then
     /// begins with silence of that length.
     pub(crate) fn set(&mut self, settings: &Settings) {
+        if !self.has_begun {
+            // No stage is to glide there from parameters that nobody has heard.
+            return self.start(settings);
+        }
         self.listening.set(settings);
         let settings = self.begin_adapting(settings);
         self.clarity.set_intensity(settings.intensity());
@@ -143,6 +151,7 @@ impl Engine {
     }
 
     fn run(&mut self, pcm: &mut [f32], budget: &mut Budget<'_>, watch: &mut impl Watch) {
+        self.has_begun = true;
         self.listening.begin();
         watch.begin();
         sanitise::within_limit(pcm);
