@@ -33,7 +33,7 @@ pub(crate) fn largest_magnitude_bits(samples: impl Iterator<Item = f32>) -> u32 
 }
 
 /// The largest magnitude of samples that lie side by side; numbers only.
-#[inline]
+#[inline(always)]
 pub(crate) fn largest_of(samples: &[f32]) -> f32 {
     // In lanes, and by a comparison: that is one instruction for four samples.
     let larger = |one: f32, other: f32| if one > other { one } else { other };

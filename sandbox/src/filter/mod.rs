@@ -16,6 +16,7 @@ mod peak_window;
 mod ride;
 pub(crate) mod sanitise;
 mod true_peak;
+pub(crate) mod windowed_sinc;
 
 pub(crate) use ballistics::{tick_samples, Ballistics, Times};
 pub(crate) use cascade::{Cascade, Fade, LONGEST_TICK, SECTIONS};

@@ -4,6 +4,8 @@ use std::array;
 use std::f64::consts::PI;
 use std::sync::OnceLock;
 
+use crate::filter::windowed_sinc::{kaiser, sinc};
+
 /// The sample rates between which a [`Resampler`](super::Resampler) converts, in Hz.
 pub const RATES_HZ: [u32; 9] = [8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
 
@@ -106,36 +108,6 @@ fn half_length() -> f64 {
     (ATTENUATION_DB - 8.0) / (2.285 * transition) / 2.0
 }
 
-/// sin(pi x) / (pi x)
-fn sinc(x: f64) -> f64 {
-    if x == 0.0 {
-        1.0
-    } else {
-        (PI * x).sin() / (PI * x)
-    }
-}
-
-/// Kaiser's window, 1 at `x` = 0 and ending at +-1 (equation 7.72).
-fn kaiser(x: f64, beta: f64) -> f64 {
-    if x.abs() > 1.0 {
-        return 0.0;
-    }
-    bessel_i0(beta * (1.0 - x * x).sqrt()) / bessel_i0(beta)
-}
-
-/// The modified Bessel function of the first kind and order 0: the sum of ((x/2)^k / k!)^2 (Abramowitz and Stegun,
-/// "Handbook of Mathematical Functions", 9.6.12).
-fn bessel_i0(x: f64) -> f64 {
-    let quarter_square = x * x / 4.0;
-    let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
-    while term > sum * 1e-12 {
-        term *= quarter_square / (k * k);
-        sum += term;
-        k += 1.0;
-    }
-    sum
-}
-
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 {
         a
@@ -147,16 +119,6 @@ fn gcd(a: u32, b: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_bessel_function_has_its_tabulated_values() {
-        // Abramowitz and Stegun, table 9.8 (there times e^-x).
-        for (x, scaled) in
-            [(0.0, 1.0), (1.0, 0.465_759_607_6), (5.0, 0.183_540_812_6), (8.0, 0.143_431_781_9)]
-        {
-            assert!((bessel_i0(x) * (-x).exp() - scaled).abs() < 1e-9, "I0({x}) is {}", bessel_i0(x));
-        }
-    }
 
     #[test]
     fn ratios_that_are_equal_share_a_filter() {

@@ -34,6 +34,8 @@
 mod convolve;
 mod filter;
 mod resampler;
+mod sixteen_khz;
 
 pub use filter::RATES_HZ;
 pub use resampler::{ResampleError, Resampler};
+pub(crate) use sixteen_khz::{Kernel, ToSixteenKhz, SIXTEEN_KHZ};
