@@ -20,8 +20,9 @@
 
 use earshot::Detector;
 
-use crate::level::largest_of;
+use crate::level::{largest_of, mean_power};
 use crate::resample::{Kernel, ToSixteenKhz, SIXTEEN_KHZ};
+use crate::stage::parameters;
 use crate::{Described, Parameter, Stream};
 
 /// What the detector takes at once: 16 ms.
@@ -61,26 +62,11 @@ impl Default for VoiceActivityParameters {
 }
 
 impl Described for VoiceActivityParameters {
-    const PARAMETERS: &'static [Parameter<Self>] = &[
-        Parameter {
-            name: "threshold",
-            range: 0.05..=0.95,
-            get: |parameters| parameters.threshold,
-            set: |parameters, value| parameters.threshold = value,
-        },
-        Parameter {
-            name: "hang_over_ms",
-            range: 0.0..=5_000.0,
-            get: |parameters| parameters.hang_over_ms,
-            set: |parameters, value| parameters.hang_over_ms = value,
-        },
-        Parameter {
-            name: "minimum_speech_ms",
-            range: 0.0..=1_000.0,
-            get: |parameters| parameters.minimum_speech_ms,
-            set: |parameters, value| parameters.minimum_speech_ms = value,
-        },
-    ];
+    const PARAMETERS: &'static [Parameter<Self>] = parameters! {
+        threshold: 0.05..=0.95,
+        hang_over_ms: 0.0..=5_000.0,
+        minimum_speech_ms: 0.0..=1_000.0,
+    };
 }
 
 /// Speech began or ended.
@@ -175,17 +161,6 @@ fn turn_up(frame: &mut [f32; FRAME], gain: f32) {
     }
 }
 
-/// Mean power, summed in lanes that the compiler keeps in vector registers.
-fn power(frame: &[f32; FRAME]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    for eight in frame.chunks_exact(8) {
-        for lane in 0..8 {
-            lanes[lane] += eight[lane] * eight[lane];
-        }
-    }
-    lanes.iter().sum::<f32>() / FRAME as f32
-}
-
 /// Scores 16 ms at a time: the detector, spared what is silent or steady.
 struct Scores {
     detector: Box<Detector>,
@@ -216,7 +191,7 @@ impl Scores {
     /// The score of 16 ms. They are changed: turned up, and cut off at full scale, which is all that the detector takes.
     fn next(&mut self, frame: &mut [f32; FRAME]) -> f32 {
         turn_up(frame, 1.0);
-        let power = power(frame);
+        let power = mean_power(frame);
         if power < SILENT_POWER {
             if self.silent_frames + 1 >= FORGET_AFTER {
                 self.forget();

@@ -49,6 +49,18 @@ pub(crate) fn largest_of(samples: &[f32]) -> f32 {
     lanes.into_iter().fold(rest, |largest, lane| larger(lane, largest))
 }
 
+/// Mean power, summed in lanes that are added up in a fixed order.
+#[inline(always)]
+pub(crate) fn mean_power(samples: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let mut chunks = samples.chunks_exact(8);
+    for chunk in &mut chunks {
+        (0..8).for_each(|lane| lanes[lane] += chunk[lane] * chunk[lane]);
+    }
+    chunks.remainder().iter().zip(&mut lanes).for_each(|(sample, lane)| *lane += sample * sample);
+    lanes.iter().sum::<f32>() / samples.len() as f32
+}
+
 /// How much of the way to its target a one-pole smoother goes in each of `ticks_per_second` steps:
 /// 1 - exp(-1 / (time constant x rate)), so that 63 % are done after `time_ms`.
 pub fn smoothing(time_ms: f32, ticks_per_second: f32) -> f32 {

@@ -6,7 +6,11 @@ use std::sync::OnceLock;
 
 use crate::filter::windowed_sinc::{kaiser, sinc};
 
-/// The sample rates between which a [`Resampler`](super::Resampler) converts, in Hz.
+/// The sample rates between which a [`Resampler`](super::Resampler) converts, in Hz: those of streams, and 11,025 Hz, which
+/// only recordings have (20 ms of it are no whole number of samples).
+pub const RECORDING_RATES_HZ: [u32; 10] =
+    [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
+/// The sample rates that streams can have, in Hz.
 pub const RATES_HZ: [u32; 9] = [8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
 
 /// Taps of a row are a multiple of this: two vectors of the widest kind that is used.
@@ -41,24 +45,27 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// The filter from one rate to another, both of them in [`RATES_HZ`] and not the same.
+    /// The filter from one rate to another, both of them in [`RECORDING_RATES_HZ`] and not the same.
     ///
     /// The first call for a ratio designs it, which takes milliseconds. Threads that do so at once each design it and
     /// one wins: none ever waits for another's design.
     pub(super) fn shared(from_hz: u32, to_hz: u32) -> &'static Filter {
-        static FILTERS: [[OnceLock<Filter>; RATES_HZ.len()]; RATES_HZ.len()] =
-            [const { [const { OnceLock::new() }; RATES_HZ.len()] }; RATES_HZ.len()];
+        const RATES: usize = RECORDING_RATES_HZ.len();
+        static FILTERS: [[OnceLock<Filter>; RATES]; RATES] =
+            [const { [const { OnceLock::new() }; RATES] }; RATES];
 
         let divisor = gcd(from_hz, to_hz);
         let (up, down) = (to_hz / divisor, from_hz / divisor);
         // 22.05 to 24 kHz is the same filter as 44.1 to 48 kHz: the first pair of that ratio keeps it for all.
-        let cell = RATES_HZ
+        let cell = RECORDING_RATES_HZ
             .iter()
             .zip(&FILTERS)
-            .flat_map(|(&from, row)| RATES_HZ.iter().zip(row).map(move |(&to, cell)| (from, to, cell)))
+            .flat_map(|(&from, row)| {
+                RECORDING_RATES_HZ.iter().zip(row).map(move |(&to, cell)| (from, to, cell))
+            })
             .find(|&(from, to, _)| u64::from(to) * u64::from(down) == u64::from(from) * u64::from(up))
             .map(|(_, _, cell)| cell)
-            .expect("the rates were checked to be among RATES_HZ");
+            .expect("the rates were checked to be known");
         match cell.get() {
             Some(filter) => filter,
             None => {

@@ -106,8 +106,7 @@ impl ToSixteenKhz {
         self.reach = ((crossings as f64 * wide / 8.0).ceil() as usize * 8).min(6 * crossings);
         self.taps = self.reach.next_multiple_of(TAPS_UNIT);
         let half = self.reach as f64 / 2.0;
-        for (number, row) in
-            self.rows.chunks_exact_mut(self.taps / TAPS_UNIT).take(FRACTIONS + 1).enumerate()
+        for (number, row) in self.rows.chunks_exact_mut(self.taps / TAPS_UNIT).take(FRACTIONS + 1).enumerate()
         {
             let fraction = number as f64 / FRACTIONS as f64;
             let value = |tap: usize| {

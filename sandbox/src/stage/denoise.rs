@@ -49,12 +49,9 @@ impl Default for DenoiseParameters {
 }
 
 impl Described for DenoiseParameters {
-    const PARAMETERS: &'static [Parameter<Self>] = &[Parameter {
-        name: "strength",
-        range: 0.0..=1.0,
-        get: |parameters| parameters.strength,
-        set: |parameters, value| parameters.strength = value,
-    }];
+    const PARAMETERS: &'static [Parameter<Self>] = parameters! {
+        strength: 0.0..=1.0,
+    };
 }
 
 /// Samples in a frame of 10 ms at the network's 48 kHz.

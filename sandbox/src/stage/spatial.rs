@@ -39,7 +39,7 @@ use self::gains::Gains;
 pub use self::gains::SpatialParameters;
 use super::accepted::accepted;
 use super::{Described, Stage, Stream};
-use crate::level::smoothing;
+use crate::level::{mean_power, smoothing};
 
 /// Echoes of the mid that make the side signal: milliseconds, and gain. Found by random search: signs and gains cancel
 /// at 0 Hz, the power is 1, that in each third of an octave from 160 Hz on within 1.2 dB of it, and a voice comes out as
@@ -162,8 +162,8 @@ impl Spatial {
 
     /// Learns the powers of the tick that is complete, each from all its samples in a fixed order.
     fn finish_tick(&mut self) {
-        let mid = power(&self.mid[self.filled - self.tick..self.filled]);
-        let side = power(&self.side[..self.tick]);
+        let mid = mean_power(&self.mid[self.filled - self.tick..self.filled]);
+        let side = mean_power(&self.side[..self.tick]);
         for (mean, power) in [(&mut self.mid_power, mid), (&mut self.side_power, side)] {
             *mean += self.power_share * (power - *mean);
             if *mean < FLUSH_BELOW {
@@ -391,15 +391,4 @@ impl WithSimd for Process<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         self.spatial.process_part(self.part);
     }
-}
-
-/// Mean power, summed in lanes that are added up in a fixed order.
-fn power(samples: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let mut chunks = samples.chunks_exact(8);
-    for chunk in &mut chunks {
-        (0..8).for_each(|lane| lanes[lane] += chunk[lane] * chunk[lane]);
-    }
-    chunks.remainder().iter().zip(&mut lanes).for_each(|(sample, lane)| *lane += sample * sample);
-    lanes.iter().sum::<f32>() / samples.len() as f32
 }
