@@ -5,8 +5,6 @@
 //! passes, and a constant input stays exactly where the sections leave it. The outputs of one section are the inputs
 //! of the next, so they are remembered once.
 
-use pulp::{Arch, Simd, WithSimd};
-
 use super::biquad::FLUSH_BELOW;
 use super::cookbook::Section;
 
@@ -66,12 +64,16 @@ impl Cascade {
                     self.input[0][..CHANNELS].copy_from_slice(&wide::<CHANNELS>(frame));
                 }
             }
-            // As many columns as they fill, of a lane each (or two, for two channels).
-            _ => match (count * CHANNELS).div_ceil(LANES) {
+            _ if CHANNELS == 1 => match count.div_ceil(2) {
                 1 => self.run::<CHANNELS, 1>(sections, active, block),
                 2 => self.run::<CHANNELS, 2>(sections, active, block),
                 _ => self.run::<CHANNELS, 3>(sections, active, block),
             },
+            1 => self.run::<CHANNELS, 1>(sections, active, block),
+            2 => self.run::<CHANNELS, 2>(sections, active, block),
+            3 => self.run::<CHANNELS, 3>(sections, active, block),
+            4 => self.run::<CHANNELS, 4>(sections, active, block),
+            _ => self.run::<CHANNELS, SECTIONS>(sections, active, block),
         }
         let mut before = self.input;
         for (section, output) in sections.iter().zip(&mut self.outputs) {
@@ -94,11 +96,11 @@ impl Cascade {
             lanes.load(at, &sections[*index].unwrap_or_default(), &before, &self.outputs[*index]);
             before = self.outputs[*index];
         }
-        // What is left over does nothing.
+        // What is left over in the second lane does nothing.
         for at in active.len()..Lanes::<CHANNELS, COLUMNS>::SECTIONS {
             lanes.load(at, &Section { b0: 1.0, ..Section::default() }, &before, &before);
         }
-        Arch::new().dispatch(Filter { lanes: &mut lanes, block });
+        lanes.process(block);
         self.input = Lanes::<CHANNELS, COLUMNS>::history(0, &lanes.x1, &lanes.x2);
         for (at, index) in active.iter().enumerate() {
             self.outputs[*index] = Lanes::<CHANNELS, COLUMNS>::history(at, &lanes.y1, &lanes.y2);
@@ -170,60 +172,44 @@ impl Cascade {
     }
 }
 
-/// Runs the sections in the widest vectors the processor has. (Without their fused multiplication and addition, so the
-/// result is the same on every machine.)
-struct Filter<'a, const CHANNELS: usize, const COLUMNS: usize> {
-    lanes: &'a mut Lanes<CHANNELS, COLUMNS>,
-    block: &'a mut [f32],
-}
-
-impl<const CHANNELS: usize, const COLUMNS: usize> WithSimd for Filter<'_, CHANNELS, COLUMNS> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        self.lanes.process(self.block);
-    }
-}
-
-/// Sections at work, four lanes side by side.
+/// Sections at work, two lanes side by side in each register.
 ///
-/// With one channel the first quarter of the sections has the first lane, and so on: `0 1`, `2 3`, `4 5` and `6 7` above each
-/// other, where what comes out of 1 goes into 2. With two channels the first half of the sections has the first two lanes, one
-/// for each channel, and the second half the other two.
+/// With two channels each has a lane, and a column is a section. With one channel the first half of the sections has the
+/// first lane, the second half the other one: `0 1 2` above `3 4 5`, where what comes out of 2 goes into 3.
 ///
-/// Each column is one sample behind the one before it (and each row behind the one above). So no section waits for
+/// Each column is one sample behind the one before it (and the second half behind the first). So no section waits for
 /// another within a step, and all of them are computed together; at the beginning and at the end of a block some have
 /// nothing to do.
 #[derive(Clone, Copy)]
 struct Lanes<const CHANNELS: usize, const COLUMNS: usize> {
-    b0: [Lane; COLUMNS],
-    b1: [Lane; COLUMNS],
-    b2: [Lane; COLUMNS],
-    a1: [Lane; COLUMNS],
-    a2: [Lane; COLUMNS],
-    x1: [Lane; COLUMNS],
-    x2: [Lane; COLUMNS],
-    y1: [Lane; COLUMNS],
-    y2: [Lane; COLUMNS],
+    b0: [[f64; 2]; COLUMNS],
+    b1: [[f64; 2]; COLUMNS],
+    b2: [[f64; 2]; COLUMNS],
+    a1: [[f64; 2]; COLUMNS],
+    a2: [[f64; 2]; COLUMNS],
+    x1: [[f64; 2]; COLUMNS],
+    x2: [[f64; 2]; COLUMNS],
+    y1: [[f64; 2]; COLUMNS],
+    y2: [[f64; 2]; COLUMNS],
 }
 
-const LANES: usize = 4;
-type Lane = [f64; LANES];
-
 impl<const CHANNELS: usize, const COLUMNS: usize> Lanes<CHANNELS, COLUMNS> {
-    const SECTIONS: usize = COLUMNS * LANES / CHANNELS;
+    const SECTIONS: usize = if CHANNELS == 1 { 2 * COLUMNS } else { COLUMNS };
     /// By how many samples the last section is behind the first.
     const LAST: usize = Self::SECTIONS - 1;
 
     fn new() -> Self {
-        let zero = [[0.0; LANES]; COLUMNS];
+        let zero = [[0.0; 2]; COLUMNS];
         Lanes { b0: zero, b1: zero, b2: zero, a1: zero, a2: zero, x1: zero, x2: zero, y1: zero, y2: zero }
     }
 
     /// Column and lane of a channel's section.
     fn place(section: usize, channel: usize) -> (usize, usize) {
-        (section % COLUMNS, section / COLUMNS * CHANNELS + channel)
+        if CHANNELS == 1 {
+            (section % COLUMNS, section / COLUMNS)
+        } else {
+            (section, channel)
+        }
     }
 
     fn load(&mut self, at: usize, section: &Section, inputs: &History<2>, outputs: &History<2>) {
@@ -240,7 +226,7 @@ impl<const CHANNELS: usize, const COLUMNS: usize> Lanes<CHANNELS, COLUMNS> {
     }
 
     /// What a section remembers, out of the newer and the older values of all.
-    fn history(at: usize, newer: &[Lane; COLUMNS], older: &[Lane; COLUMNS]) -> History<2> {
+    fn history(at: usize, newer: &[[f64; 2]; COLUMNS], older: &[[f64; 2]; COLUMNS]) -> History<2> {
         [newer, older].map(|values| {
             std::array::from_fn(|channel| {
                 let (column, lane) = Self::place(at, channel.min(CHANNELS - 1));
@@ -249,33 +235,33 @@ impl<const CHANNELS: usize, const COLUMNS: usize> Lanes<CHANNELS, COLUMNS> {
         })
     }
 
-    #[inline(always)]
     fn process(&mut self, block: &mut [f32]) {
         let frames = block.len() / CHANNELS;
-        let mut lanes = *self;
         for step in 0..Self::LAST {
-            lanes.some(step, frames, block);
+            self.some(step, frames, block);
         }
-        for step in Self::LAST..frames {
-            let y = lanes.all(wide::<CHANNELS>(&block[step * CHANNELS..][..CHANNELS]));
-            give(&y, &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+        if frames > Self::LAST {
+            let mut lanes = *self;
+            for step in Self::LAST..frames {
+                let y = lanes.all(wide::<CHANNELS>(&block[step * CHANNELS..][..CHANNELS]));
+                give(&y, &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+            }
+            *self = lanes;
         }
         for step in frames.max(Self::LAST)..frames + Self::LAST {
-            lanes.some(step, frames, block);
+            self.some(step, frames, block);
         }
-        *self = lanes;
     }
 
     #[inline(always)]
     fn all(&mut self, input: [f64; CHANNELS]) -> [f64; CHANNELS] {
         let last = COLUMNS - 1;
-        let before = self.y1[last];
-        let mut x: Lane =
-            std::array::from_fn(|lane| if lane < CHANNELS { input[lane] } else { before[lane - CHANNELS] });
+        let mut x =
+            if CHANNELS == 1 { [input[0], self.y1[last][0]] } else { [input[0], input[CHANNELS - 1]] };
         for at in 0..COLUMNS {
             let next = self.y1[at];
-            let mut y = [0.0; LANES];
-            for lane in 0..LANES {
+            let mut y = [0.0; 2];
+            for lane in 0..2 {
                 // What does not need the last output is summed first, so that it is ready when that arrives.
                 let early = (self.b1[at][lane] * self.x1[at][lane] + self.b2[at][lane] * self.x2[at][lane])
                     - self.a2[at][lane] * self.y2[at][lane];
@@ -286,28 +272,39 @@ impl<const CHANNELS: usize, const COLUMNS: usize> Lanes<CHANNELS, COLUMNS> {
             x = next;
         }
         let y = self.y1[last];
-        std::array::from_fn(|channel| y[LANES - CHANNELS + channel])
+        std::array::from_fn(|channel| if CHANNELS == 1 { y[1] } else { y[channel] })
     }
 
-    /// A step in which some sections have no sample of this block: they stay as they are.
-    #[inline(always)]
+    /// A step in which some sections have no sample of this block.
     fn some(&mut self, step: usize, frames: usize, block: &mut [f32]) {
-        let before = *self;
-        let frame = block.get(step * CHANNELS..(step + 1) * CHANNELS);
-        let y = self.all(frame.map_or([0.0; CHANNELS], wide::<CHANNELS>));
-        for column in 0..COLUMNS {
-            for lane in 0..LANES {
-                let section = lane / CHANNELS * COLUMNS + column;
-                if section > step || step - section >= frames {
-                    self.x1[column][lane] = before.x1[column][lane];
-                    self.x2[column][lane] = before.x2[column][lane];
-                    self.y1[column][lane] = before.y1[column][lane];
-                    self.y2[column][lane] = before.y2[column][lane];
+        // The last first, for it takes what the one before it gave in the step before.
+        for section in
+            (0..Self::SECTIONS).rev().filter(|section| *section <= step && step - *section < frames)
+        {
+            for channel in 0..CHANNELS {
+                let (at, lane) = Self::place(section, channel);
+                let x = if section == 0 {
+                    f64::from(block[step * CHANNELS + channel])
+                } else {
+                    let (before, lane) = Self::place(section - 1, channel);
+                    self.y1[before][lane]
+                };
+                let of = |values: &[[f64; 2]; COLUMNS]| values[at][lane];
+                let coefficients = Section {
+                    b0: of(&self.b0),
+                    b1: of(&self.b1),
+                    b2: of(&self.b2),
+                    a1: of(&self.a1),
+                    a2: of(&self.a2),
+                };
+                let (x1, x2, y1, y2) = (of(&self.x1), of(&self.x2), of(&self.y1), of(&self.y2));
+                let y = output(&coefficients, &[x], &[[x1], [x2]], &[[y1], [y2]]);
+                (self.x2[at][lane], self.x1[at][lane]) = (x1, x);
+                (self.y2[at][lane], self.y1[at][lane]) = (y1, y[0]);
+                if section == Self::LAST {
+                    give(&y, &mut block[(step - Self::LAST) * CHANNELS + channel..][..1]);
                 }
             }
-        }
-        if step >= Self::LAST {
-            give(&y, &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
         }
     }
 }
