@@ -1,7 +1,8 @@
 //! What a packet of 20 ms at 48 kHz costs: the bare codec, the whole path in each quality, and each stage by itself.
 //!
-//! What is compared is measured in turns, one second of sound each, so that a busy machine slows all of it alike; and a
-//! ratio is the median of what the rounds gave. `cargo bench -p sandpool-bench --bench engine`.
+//! What is compared goes through the same second of sound over and over and takes turns after each fifth of it, so that a
+//! busy machine slows all of it alike. The best is that of each fifth, for so short a time is seldom interrupted; a ratio is
+//! the median over all turns. `cargo bench -p sandpool-bench --bench engine`.
 //!
 //! * The sound is something like a voice: a buzz whose pitch, vowel and loudness move, and a little noise, so that every
 //!   stage has work.
@@ -20,10 +21,11 @@ use sandbox::{AudioSandbox, Packets, Quality, Scratch, Settings, SettingsUpdate}
 
 /// Sample frames in 20 ms at 48 kHz.
 const BLOCK: usize = 960;
-/// A second.
+/// A second, and how much of it is a turn's.
 const BLOCKS: usize = 50;
+const TURN: usize = 10;
 const BITRATE: i32 = 32_000;
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 100;
 
 fn main() {
     // Without the word from `cargo bench` this is a test whether it runs at all.
@@ -36,25 +38,31 @@ fn main() {
     }
 }
 
-/// One of those that take turns: its name, and a second's work.
-type Turn<'a> = (String, Box<dyn FnMut() + 'a>);
+/// One of those that take turns: its name, and its work on so many blocks from that one on.
+type Runner<'a> = (String, Box<dyn FnMut(std::ops::Range<usize>) + 'a>);
 
-/// Microseconds a packet of each turn in each round.
-fn measured(turns: &mut [Turn<'_>], rounds: usize) -> Vec<Vec<f64>> {
-    let mut taken = vec![Vec::new(); turns.len()];
-    turns.iter_mut().for_each(|(_, work)| work());
+/// Microseconds a packet of each runner in each turn, the fifths of the second over and over.
+fn measured(runners: &mut [Runner<'_>], rounds: usize) -> Vec<Vec<f64>> {
+    let mut taken = vec![Vec::new(); runners.len()];
+    runners.iter_mut().for_each(|(_, work)| work(0..BLOCKS));
     for _ in 0..rounds {
-        for ((_, work), taken) in turns.iter_mut().zip(&mut taken) {
-            let begin = Instant::now();
-            work();
-            taken.push(begin.elapsed().as_secs_f64() * 1e6 / BLOCKS as f64);
+        for first in (0..BLOCKS).step_by(TURN) {
+            for ((_, work), taken) in runners.iter_mut().zip(&mut taken) {
+                let begin = Instant::now();
+                work(first..first + TURN);
+                taken.push(begin.elapsed().as_secs_f64() * 1e6 / TURN as f64);
+            }
         }
     }
     taken
 }
 
-fn best(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::INFINITY, f64::min)
+/// The mean over the fifths of the best of each.
+fn best(times: &[f64]) -> f64 {
+    const TURNS: usize = BLOCKS / TURN;
+    let best_of =
+        |fifth: usize| times.iter().skip(fifth).step_by(TURNS).copied().fold(f64::INFINITY, f64::min);
+    (0..TURNS).map(best_of).sum::<f64>() / TURNS as f64
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -68,16 +76,16 @@ fn paths(channels: usize, name: &str, quality: Quality, rounds: usize) {
     let (packets, all) = (packets(channels), everything(name, channels));
     let decoded = decoded(&packets, channels);
     let made = made_of(&packets, &all);
-    let mut turns: Vec<Turn<'_>> = vec![
+    let mut runners: Vec<Runner<'_>> = vec![
         ("bare, the packets".to_owned(), Box::new(bare(&packets, None, channels, quality))),
         ("bare, what is made of them".to_owned(), Box::new(bare(&packets, Some(&made), channels, quality))),
         ("nothing on".to_owned(), Box::new(path(&packets, settings(&nothing(name, channels))))),
         ("everything on".to_owned(), Box::new(path(&packets, all))),
         ("everything on, without codec".to_owned(), Box::new(between(&decoded, all))),
     ];
-    let taken = measured(&mut turns, rounds);
+    let taken = measured(&mut runners, rounds);
     println!("\n{name}, {channels} channel(s): us a packet (best, median), of bare, of bare with the same to encode");
-    for ((what, _), times) in turns.iter().zip(&taken) {
+    for ((what, _), times) in runners.iter().zip(&taken) {
         let of = |bare: usize| median(times.iter().zip(&taken[bare]).map(|(time, bare)| time / bare));
         let (best, median) = (best(times), median(times.iter().copied()));
         println!("  {what:30} {best:7.1} {median:7.1}   {:5.3}  {:5.3}", of(0), of(1));
@@ -95,13 +103,13 @@ fn stages(channels: usize, rounds: usize) {
         .chain(switches().map(alone))
         .chain([("all but denoise".to_owned(), all_but_denoise)])
         .collect();
-    let mut turns: Vec<Turn<'_>> = wishes
+    let mut runners: Vec<Runner<'_>> = wishes
         .into_iter()
-        .map(|(name, wishes)| -> Turn<'_> { (name, Box::new(between(&decoded, settings(&wishes)))) })
+        .map(|(name, wishes)| -> Runner<'_> { (name, Box::new(between(&decoded, settings(&wishes)))) })
         .collect();
-    let taken = measured(&mut turns, rounds);
+    let taken = measured(&mut runners, rounds);
     println!("\nstages, {channels} channel(s): us a packet (best, median of what it takes more than none)");
-    for ((stage, _), times) in turns.iter().zip(&taken) {
+    for ((stage, _), times) in runners.iter().zip(&taken) {
         let more = median(times.iter().zip(&taken[0]).map(|(time, none)| time - none));
         println!("  {stage:30} {:7.2} {more:7.2}", best(times) - best(&taken[0]));
     }
@@ -206,13 +214,13 @@ fn bare<'a>(
     instead: Option<&'a [f32]>,
     channels: usize,
     quality: Quality,
-) -> impl FnMut() + 'a {
+) -> impl FnMut(std::ops::Range<usize>) + 'a {
     let mut decoder = Decoder::new(48_000, count(channels)).unwrap();
     let mut encoder = bare_encoder(channels, quality.complexity());
     let (mut pcm, mut out) = (vec![0.0; BLOCK * channels], [0; 4_000]);
-    move || {
-        for (index, packet) in packets.iter().enumerate() {
-            decoder.decode_float(packet, &mut pcm, false).unwrap();
+    move |blocks| {
+        for index in blocks {
+            decoder.decode_float(&packets[index], &mut pcm, false).unwrap();
             let encoded = instead.map_or(&pcm[..], |sound| &sound[index * pcm.len()..][..pcm.len()]);
             encoder.encode_float(encoded, &mut out).unwrap();
         }
@@ -220,22 +228,23 @@ fn bare<'a>(
 }
 
 /// Decoder, stages, encoder.
-fn path(packets: &[Vec<u8>], settings: Settings) -> impl FnMut() + '_ {
+fn path(packets: &[Vec<u8>], settings: Settings) -> impl FnMut(std::ops::Range<usize>) + '_ {
     let mut sandbox = AudioSandbox::new(settings).unwrap();
     let (mut scratch, mut out) = (Scratch::default(), Packets::default());
-    move || {
-        for packet in packets {
+    move |blocks| {
+        for packet in &packets[blocks] {
             sandbox.process(packet, &mut scratch, &mut out).unwrap();
         }
     }
 }
 
 /// The stages alone, and a copy.
-fn between(decoded: &[f32], settings: Settings) -> impl FnMut() + '_ {
+fn between(decoded: &[f32], settings: Settings) -> impl FnMut(std::ops::Range<usize>) + '_ {
     let mut sandbox = AudioSandbox::new(settings).unwrap();
     let mut block = vec![0.0; decoded.len() / BLOCKS];
-    move || {
-        for sound in decoded.chunks_exact(block.len()) {
+    move |blocks| {
+        for index in blocks {
+            let sound = &decoded[index * block.len()..][..block.len()];
             block.copy_from_slice(sound);
             sandbox.enhance(&mut block).unwrap();
         }

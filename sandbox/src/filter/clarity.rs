@@ -212,9 +212,11 @@ impl VoiceClarity {
 
     /// High-passes a part of a tick, and notes its peaks.
     fn filter<const CHANNELS: usize>(&mut self, block: &mut [f32]) {
-        let coefficients = self.high_pass;
-        for (offset, channel) in self.state.channels[..CHANNELS].iter_mut().enumerate() {
-            channel.high_pass.process::<CHANNELS>(&coefficients, offset, block);
+        let channels = &mut self.state.channels;
+        let mut high_passes: [Biquad; CHANNELS] = std::array::from_fn(|channel| channels[channel].high_pass);
+        self.high_pass.process(&mut high_passes, block);
+        for (offset, channel) in channels[..CHANNELS].iter_mut().enumerate() {
+            channel.high_pass = high_passes[offset];
             let samples = block.chunks_exact(CHANNELS).map(|frame| frame[offset]);
             channel.peak = largest_magnitude(samples).max(channel.peak);
         }

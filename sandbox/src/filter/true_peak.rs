@@ -251,12 +251,13 @@ fn half_way_points<const LANES: usize>(filters: &Filters, samples: &[f32], point
         // Two sums, so that an addition need not wait for the one before it.
         let (mut even, mut odd) = ([0.0f32; LANES], [0.0f32; LANES]);
         for pair in (0..HALF_PAIRS).step_by(2) {
-            for lane in 0..LANES {
-                even[lane] += filters.half[pair] * both(pair, lane);
-            }
-            for lane in 0..LANES {
-                odd[lane] += filters.half[pair + 1] * both(pair + 1, lane);
-            }
+            let add = |sums: &mut [f32; LANES], pair: usize| {
+                sums.iter_mut()
+                    .enumerate()
+                    .for_each(|(lane, sum)| *sum += filters.half[pair] * both(pair, lane));
+            };
+            add(&mut even, pair);
+            add(&mut odd, pair + 1);
         }
         for lane in 0..LANES {
             points[lane] = even[lane] + odd[lane];

@@ -71,11 +71,11 @@ fn shares(bins: usize) -> Vec<Vec<f32>> {
     for (band, edges) in BAND_EDGES.windows(2).enumerate() {
         // Bins are 50 Hz wide: windows have 20 ms.
         let (from, to) = (4 * edges[0], 4 * edges[1]);
-        for bin in from..to.min(bins) {
+        (from..to.min(bins)).for_each(|bin| {
             let share = (bin - from) as f32 / (to - from) as f32;
             shares[band][bin] = 1.0 - share;
             shares[band + 1][bin] = share;
-        }
+        });
     }
     shares
 }
