@@ -1,30 +1,126 @@
 //! What a packet of 20 ms at 48 kHz costs: the bare codec, the whole path in each quality, and each stage by itself.
 //!
-//! The sound is something like a voice: a buzz whose pitch, vowel and loudness move, and a little noise, so that every
-//! stage has work. Wherever bare codec and whole path are compared, both run at the complexity that the
-//! quality has. Mono is what to judge by: in stereo the spatial stage makes two channels of what was nearly one, and the
-//! encoder then has more to do. Whole paths have every stage on that the quality runs, de-noise in `high_quality` only.
+//! What is compared goes through the same second of sound over and over and takes turns after each fifth of it, so that a
+//! busy machine slows all of it alike. The best is that of each fifth, for so short a time is seldom interrupted; a ratio is
+//! the median over all turns. `cargo bench -p sandpool-bench --bench engine`.
+//!
+//! * The sound is something like a voice: a buzz whose pitch, vowel and loudness move, and a little noise, so that every
+//!   stage has work.
+//! * *Everything* is all that `Settings::switches` names and voice clarity, every band of the equaliser among them;
+//!   what the quality does not run does not run.
+//! * *Bare* is decoding and encoding with libopus alone, at the complexity that the quality has, once of the packets
+//!   themselves and once with what the stages made of them to encode. In stereo the latter is the honest one: the
+//!   packets hold one voice, twice as loud on the left, and after `spatial` there are two different channels, which cost
+//!   the encoder more whoever made them.
+//! * A stage's cost is that of the path between decoder and encoder with it alone, less that with none.
 
-use divan::Bencher;
+use std::time::Instant;
+
 use opus::{Application, Bitrate, Channels, Decoder, Encoder};
 use sandbox::{AudioSandbox, Packets, Quality, Scratch, Settings, SettingsUpdate};
 
-fn main() {
-    divan::main();
-}
-
 /// Sample frames in 20 ms at 48 kHz.
 const BLOCK: usize = 960;
-/// What a measurement goes through, over and over: so short that it is seldom interrupted, and each time the same, so that
-/// the fastest is neither the quietest part nor a lucky one. What a packet costs is a tenth.
-const BLOCKS: usize = 10;
-const CHANNELS: [usize; 2] = [1, 2];
+/// A second, and how much of it is a turn's.
+const BLOCKS: usize = 50;
+const TURN: usize = 10;
 const BITRATE: i32 = 32_000;
+const ROUNDS: usize = 100;
 
-const STAGES: [&str; 7] =
-    ["noise_gate", "compressor", "equaliser", "spatial", "limiter", "voice_activity", "metering"];
+fn main() {
+    // Without the word from `cargo bench` this is a test whether it runs at all.
+    let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
+    for channels in [1, 2] {
+        for (name, quality) in Quality::NAMES {
+            paths(channels, name, quality, rounds);
+        }
+        stages(channels, rounds);
+    }
+}
 
-/// 200 ms of something like a voice, interleaved; the right channel half as loud.
+/// One of those that take turns: its name, and its work on so many blocks from that one on.
+type Runner<'a> = (String, Box<dyn FnMut(std::ops::Range<usize>) + 'a>);
+
+/// Microseconds a packet of each runner in each turn, the fifths of the second over and over.
+fn measured(runners: &mut [Runner<'_>], rounds: usize) -> Vec<Vec<f64>> {
+    let mut taken = vec![Vec::new(); runners.len()];
+    runners.iter_mut().for_each(|(_, work)| work(0..BLOCKS));
+    for _ in 0..rounds {
+        for first in (0..BLOCKS).step_by(TURN) {
+            for ((_, work), taken) in runners.iter_mut().zip(&mut taken) {
+                let begin = Instant::now();
+                work(first..first + TURN);
+                taken.push(begin.elapsed().as_secs_f64() * 1e6 / TURN as f64);
+            }
+        }
+    }
+    taken
+}
+
+/// The mean over the fifths of the best of each.
+fn best(times: &[f64]) -> f64 {
+    const TURNS: usize = BLOCKS / TURN;
+    let best_of =
+        |fifth: usize| times.iter().skip(fifth).step_by(TURNS).copied().fold(f64::INFINITY, f64::min);
+    (0..TURNS).map(best_of).sum::<f64>() / TURNS as f64
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The whole path beside the bare library.
+fn paths(channels: usize, name: &str, quality: Quality, rounds: usize) {
+    let (packets, all) = (packets(channels), everything(name, channels));
+    let decoded = decoded(&packets, channels);
+    let made = made_of(&packets, &all);
+    let mut runners: Vec<Runner<'_>> = vec![
+        ("bare, the packets".to_owned(), Box::new(bare(&packets, None, channels, quality))),
+        ("bare, what is made of them".to_owned(), Box::new(bare(&packets, Some(&made), channels, quality))),
+        ("nothing on".to_owned(), Box::new(path(&packets, settings(&nothing(name, channels))))),
+        ("everything on".to_owned(), Box::new(path(&packets, all))),
+        ("everything on, without codec".to_owned(), Box::new(between(&decoded, all))),
+    ];
+    let taken = measured(&mut runners, rounds);
+    println!("\n{name}, {channels} channel(s): us a packet (best, median), of bare, of bare with the same to encode");
+    for ((what, _), times) in runners.iter().zip(&taken) {
+        let of = |bare: usize| median(times.iter().zip(&taken[bare]).map(|(time, bare)| time / bare));
+        let (best, median) = (best(times), median(times.iter().copied()));
+        println!("  {what:30} {best:7.1} {median:7.1}   {:5.3}  {:5.3}", of(0), of(1));
+    }
+}
+
+/// Each stage by itself.
+fn stages(channels: usize, rounds: usize) {
+    let decoded = decoded(&packets(channels), channels);
+    let none = nothing("high_quality", channels);
+    let alone = |stage: &'static str| (stage.to_owned(), with(none.clone(), stage));
+    let all_but_denoise = switches().filter(|stage| *stage != "denoise").fold(none.clone(), with);
+    let wishes: Vec<(String, SettingsUpdate)> = [("none".to_owned(), none.clone())]
+        .into_iter()
+        .chain(switches().map(alone))
+        .chain([("all but denoise".to_owned(), all_but_denoise)])
+        .collect();
+    let mut runners: Vec<Runner<'_>> = wishes
+        .into_iter()
+        .map(|(name, wishes)| -> Runner<'_> { (name, Box::new(between(&decoded, settings(&wishes)))) })
+        .collect();
+    let taken = measured(&mut runners, rounds);
+    println!("\nstages, {channels} channel(s): us a packet (best, median of what it takes more than none)");
+    for ((stage, _), times) in runners.iter().zip(&taken) {
+        let more = median(times.iter().zip(&taken[0]).map(|(time, none)| time - none));
+        println!("  {stage:30} {:7.2} {more:7.2}", best(times) - best(&taken[0]));
+    }
+}
+
+/// All that can be switched, and voice clarity.
+fn switches() -> impl Iterator<Item = &'static str> {
+    std::iter::once("clarity").chain(Settings::switches())
+}
+
+/// A second of something like a voice, interleaved; the right channel half as loud.
 fn voice(channels: usize) -> Vec<f32> {
     let rate = 48_000.0;
     let (mut phase, mut seed) = (0.0f32, 1u32);
@@ -108,147 +204,69 @@ fn settings(update: &SettingsUpdate) -> Settings {
 }
 
 fn everything(quality: &str, channels: usize) -> Settings {
-    let update = STAGES.into_iter().fold(with(nothing(quality, channels), "clarity"), with);
-    settings(&with(update, "denoise"))
+    let update = switches().fold(nothing(quality, channels), with);
+    settings(&update)
 }
 
-/// Decode and encode, without anything of ours: the bare path runs at the complexity of the quality it is compared with.
-fn bare(bencher: Bencher<'_, '_>, channels: usize, quality: Quality) {
-    let packets = packets(channels);
+/// Decode and encode, without anything of ours: what was decoded, or `instead` of it what is given.
+fn bare<'a>(
+    packets: &'a [Vec<u8>],
+    instead: Option<&'a [f32]>,
+    channels: usize,
+    quality: Quality,
+) -> impl FnMut(std::ops::Range<usize>) + 'a {
     let mut decoder = Decoder::new(48_000, count(channels)).unwrap();
     let mut encoder = bare_encoder(channels, quality.complexity());
     let (mut pcm, mut out) = (vec![0.0; BLOCK * channels], [0; 4_000]);
-    let mut round = || {
-        for packet in &packets {
-            decoder.decode_float(packet, &mut pcm, false).unwrap();
-            encoder.encode_float(&pcm, &mut out).unwrap();
+    move |blocks| {
+        for index in blocks {
+            decoder.decode_float(&packets[index], &mut pcm, false).unwrap();
+            let encoded = instead.map_or(&pcm[..], |sound| &sound[index * pcm.len()..][..pcm.len()]);
+            encoder.encode_float(encoded, &mut out).unwrap();
         }
-    };
-    bencher.bench_local(&mut round);
+    }
 }
 
-fn path(bencher: Bencher<'_, '_>, channels: usize, settings: Settings) {
-    let packets = packets(channels);
+/// Decoder, stages, encoder.
+fn path(packets: &[Vec<u8>], settings: Settings) -> impl FnMut(std::ops::Range<usize>) + '_ {
     let mut sandbox = AudioSandbox::new(settings).unwrap();
     let (mut scratch, mut out) = (Scratch::default(), Packets::default());
-    bencher.bench_local(|| {
-        for packet in &packets {
+    move |blocks| {
+        for packet in &packets[blocks] {
             sandbox.process(packet, &mut scratch, &mut out).unwrap();
         }
-    });
-}
-
-#[divan::bench_group(sample_count = 400, sample_size = 1)]
-mod packet {
-    use super::*;
-
-    #[divan::bench(args = CHANNELS)]
-    fn bare_as_battery_saver(bencher: Bencher<'_, '_>, channels: usize) {
-        bare(bencher, channels, Quality::BatterySaver);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn bare_as_balanced(bencher: Bencher<'_, '_>, channels: usize) {
-        bare(bencher, channels, Quality::Balanced);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn bare_as_high_quality(bencher: Bencher<'_, '_>, channels: usize) {
-        bare(bencher, channels, Quality::HighQuality);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn nothing_on_balanced(bencher: Bencher<'_, '_>, channels: usize) {
-        path(bencher, channels, settings(&nothing("balanced", channels)));
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn everything_on_battery_saver(bencher: Bencher<'_, '_>, channels: usize) {
-        path(bencher, channels, everything("battery_saver", channels));
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn everything_on_balanced(bencher: Bencher<'_, '_>, channels: usize) {
-        path(bencher, channels, everything("balanced", channels));
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn everything_on_high_quality(bencher: Bencher<'_, '_>, channels: usize) {
-        path(bencher, channels, everything("high_quality", channels));
     }
 }
 
-#[divan::bench_group(sample_count = 400, sample_size = 1)]
-mod enhance {
-    use super::*;
-
-    fn stages(bencher: Bencher<'_, '_>, channels: usize, stages: &[&str]) {
-        let update = nothing("high_quality", channels);
-        let update = stages.iter().fold(update, |update, stage| with(update, stage));
-        let mut sandbox = AudioSandbox::new(settings(&update)).unwrap();
-        let voice = voice(channels);
-        let mut block = vec![0.0; BLOCK * channels];
-        bencher.bench_local(|| {
-            for sound in voice.chunks_exact(BLOCK * channels) {
-                block.copy_from_slice(sound);
-                sandbox.enhance(&mut block).unwrap();
-            }
-        });
+/// The stages alone, and a copy.
+fn between(decoded: &[f32], settings: Settings) -> impl FnMut(std::ops::Range<usize>) + '_ {
+    let mut sandbox = AudioSandbox::new(settings).unwrap();
+    let mut block = vec![0.0; decoded.len() / BLOCKS];
+    move |blocks| {
+        for index in blocks {
+            let sound = &decoded[index * block.len()..][..block.len()];
+            block.copy_from_slice(sound);
+            sandbox.enhance(&mut block).unwrap();
+        }
     }
+}
 
-    /// What is under all the others here: a copy, and the look for what is no number.
-    #[divan::bench(args = CHANNELS)]
-    fn none(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &[]);
-    }
+fn decoded(packets: &[Vec<u8>], channels: usize) -> Vec<f32> {
+    made_of(packets, &settings(&nothing("balanced", channels)))
+}
 
-    #[divan::bench(args = CHANNELS)]
-    fn denoise(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["denoise"]);
+/// A second of what the stages give once they have settled.
+fn made_of(packets: &[Vec<u8>], settings: &Settings) -> Vec<f32> {
+    let mut sandbox = AudioSandbox::new(*settings).unwrap();
+    let mut scratch = Scratch::default();
+    let mut sound = Vec::new();
+    for _ in 0..10 {
+        sound.clear();
+        for packet in packets {
+            let mut block = sandbox.decode(packet, &mut scratch).unwrap().to_vec();
+            sandbox.enhance(&mut block).unwrap();
+            sound.extend(block);
+        }
     }
-
-    #[divan::bench(args = CHANNELS)]
-    fn clarity(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["clarity"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn noise_gate(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["noise_gate"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn compressor(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["compressor"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn equaliser(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["equaliser"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn spatial(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["spatial"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn limiter(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["limiter"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn voice_activity(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["voice_activity"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn metering(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &["metering"]);
-    }
-
-    #[divan::bench(args = CHANNELS)]
-    fn all_but_denoise(bencher: Bencher<'_, '_>, channels: usize) {
-        stages(bencher, channels, &[&["clarity"], &STAGES[..]].concat());
-    }
+    sound
 }

@@ -127,18 +127,28 @@ impl<'a> Iterator for Entries<'a> {
 impl ExactSizeIterator for Entries<'_> {}
 impl FusedIterator for Entries<'_> {}
 
-/// Writes a message. What it wrote is always a message that [`Entries::parse`] takes.
-#[derive(Debug)]
-pub struct MessageWriter<'a> {
-    message: &'a mut Vec<u8>,
+/// Writes a message. What it holds is always a message that [`Entries::parse`] takes.
+///
+/// ```
+/// use sandbox::framing::{Entry, MessageWriter};
+///
+/// let mut writer = MessageWriter::default();
+/// writer.push(Entry::Packet(&[0xF8, 0xFF, 0xFE]))?;
+/// writer.push(Entry::Missing)?;
+/// assert_eq!(writer.message(), [0, 3, 0xF8, 0xFF, 0xFE, 0, 0]);
+/// # Ok::<(), sandbox::framing::FramingError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MessageWriter {
+    message: Vec<u8>,
     packets: usize,
 }
 
-impl<'a> MessageWriter<'a> {
-    /// Begins an empty message in `message`, whose contents are dropped and whose memory is used again.
-    pub fn new(message: &'a mut Vec<u8>) -> MessageWriter<'a> {
-        message.clear();
-        MessageWriter { message, packets: 0 }
+impl MessageWriter {
+    /// Begins another message in the same memory.
+    pub fn clear(&mut self) {
+        self.message.clear();
+        self.packets = 0;
     }
 
     /// Appends an entry. With room for it in the message's memory it allocates nothing.
@@ -150,7 +160,15 @@ impl<'a> MessageWriter<'a> {
         if self.packets == MAX_PACKETS {
             return Err(FramingError::TooMany { offset: self.message.len() });
         }
-        append(self.message, entry)?;
+        let (length, bytes) = match entry {
+            Entry::Missing => (0, &[][..]),
+            Entry::Packet(bytes) => match u16::try_from(bytes.len()) {
+                Ok(length @ 1..) => (length, bytes),
+                _ => return Err(FramingError::Unframable { length: bytes.len() }),
+            },
+        };
+        self.message.extend_from_slice(&length.to_be_bytes());
+        self.message.extend_from_slice(bytes);
         self.packets += 1;
         Ok(())
     }
@@ -159,24 +177,16 @@ impl<'a> MessageWriter<'a> {
     pub fn packets(&self) -> usize {
         self.packets
     }
-}
 
-/// Appends one entry to a message, however many it has. With room for it in the message's memory it allocates nothing.
-///
-/// # Errors
-/// If the packet is empty, which would announce it as missing, or longer than [`MAX_PACKET_BYTES`]. Then the message is
-/// as it was.
-pub fn append(message: &mut Vec<u8>, entry: Entry<'_>) -> Result<(), FramingError> {
-    let (length, bytes) = match entry {
-        Entry::Missing => (0, &[][..]),
-        Entry::Packet(bytes) => match u16::try_from(bytes.len()) {
-            Ok(length @ 1..) => (length, bytes),
-            _ => return Err(FramingError::Unframable { length: bytes.len() }),
-        },
-    };
-    message.extend_from_slice(&length.to_be_bytes());
-    message.extend_from_slice(bytes);
-    Ok(())
+    /// The message so far.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// The message.
+    pub fn into_message(self) -> Vec<u8> {
+        self.message
+    }
 }
 
 /// The length at the beginning of `bytes`, and what follows it.

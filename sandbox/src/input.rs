@@ -116,7 +116,10 @@ impl Input {
         scratch: &mut Scratch,
     ) -> Result<(usize, Option<Replacement>), SandboxError> {
         let (channels, rate) = (settings.channel_count(), settings.input_sample_rate());
-        scratch.unconverted.clear();
+        let converts = rate != settings.sample_rate().hz();
+        let Scratch { pcm, unconverted, .. } = scratch;
+        let raw = if converts { &mut *unconverted } else { &mut *pcm };
+        raw.clear();
         let replaced = match incoming {
             Incoming::Packet([]) => return Err(SandboxError::EmptyPacket),
             Incoming::Packet(packet) => {
@@ -125,7 +128,7 @@ impl Input {
                 if frames > longest {
                     return Err(SandboxError::LongPcm { frames, longest, sample_rate: rate });
                 }
-                format.decode(packet, channels, &mut scratch.unconverted)?;
+                format.decode(packet, channels, raw)?;
                 self.last_pcm_frames = frames;
                 None
             }
@@ -134,19 +137,15 @@ impl Input {
                     0 => (rate * FIRST_LOST_PCM.0 / FIRST_LOST_PCM.1) as usize,
                     frames => frames,
                 };
-                scratch.unconverted.resize(frames * channels, 0.0);
+                raw.resize(frames * channels, 0.0);
                 Some(Replacement::Silence)
             }
         };
-        scratch.converted.clear();
-        match &mut self.resampler {
-            Some(resampler) => resampler.process(&scratch.unconverted, &mut scratch.converted),
-            None => scratch.converted.extend_from_slice(&scratch.unconverted),
+        if let Some(resampler) = self.resampler.as_mut().filter(|_| converts) {
+            pcm.clear();
+            resampler.process(unconverted, pcm);
         }
-        let samples = scratch.converted.len();
-        scratch.pcm(samples);
-        scratch.pcm[..samples].copy_from_slice(&scratch.converted);
-        Ok((samples, replaced))
+        Ok((pcm.len(), replaced))
     }
 }
 

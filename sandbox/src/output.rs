@@ -59,13 +59,17 @@ impl Output {
         let Scratch { pcm, converted, joiner, .. } = scratch;
         let pcm = &pcm[..samples];
         if let Format::Pcm(format) = settings.output_format() {
-            converted.clear();
-            match &mut self.resampler {
-                Some(resampler) => resampler.process(pcm, converted),
-                None => converted.extend_from_slice(pcm),
-            }
+            let converts = settings.output_sample_rate() != settings.sample_rate().hz();
+            let given = match self.resampler.as_mut().filter(|_| converts) {
+                Some(resampler) => {
+                    converted.clear();
+                    resampler.process(pcm, converted);
+                    &converted[..]
+                }
+                None => pcm,
+            };
             return out.push_with(|bytes| {
-                format.encode(converted, bytes);
+                format.encode(given, bytes);
                 Ok(())
             });
         }

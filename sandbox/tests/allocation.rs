@@ -78,11 +78,11 @@ fn live(
     message: &[u8],
     scratch: &mut Scratch,
     out: &mut Packets,
-    answer: &mut Vec<u8>,
+    answer: &mut MessageWriter,
 ) {
     for settings in [session, other, session] {
         sandbox.configure(settings).unwrap();
-        let mut writer = MessageWriter::new(answer);
+        answer.clear();
         let mut entries = Entries::parse(message).unwrap().peekable();
         while let Some(entry) = entries.next() {
             let incoming = match (entry, entries.peek()) {
@@ -92,7 +92,7 @@ fn live(
             };
             sandbox.process(incoming, scratch, out).unwrap();
             for packet in out.iter() {
-                writer.push(Entry::Packet(packet)).unwrap();
+                answer.push(Entry::Packet(packet)).unwrap();
             }
         }
         assert!(sandbox.process(&[][..], scratch, out).is_err());
@@ -103,8 +103,7 @@ fn live(
 
 /// Speech in 20 ms packets of the settings' input format, every fifth of them lost.
 fn message(settings: &Settings) -> Vec<u8> {
-    let mut message = Vec::new();
-    let mut writer = MessageWriter::new(&mut message);
+    let mut writer = MessageWriter::default();
     let block = settings.input_sample_rate() as usize / 50 * settings.channel_count();
     // Of no matter which rate: this is not about how it sounds.
     let pcm = speech(SampleRate::Hz48000, settings.channels());
@@ -118,7 +117,7 @@ fn message(settings: &Settings) -> Vec<u8> {
         let entry = if bytes.is_empty() { Entry::Missing } else { Entry::Packet(&bytes) };
         writer.push(entry).unwrap();
     }
-    message
+    writer.into_message()
 }
 
 #[test]
@@ -155,7 +154,8 @@ fn with_all_stages_on_no_format_no_rate_no_loss_and_no_reset_allocates_once_warm
     })
     .collect();
     let mut sandbox = AudioSandbox::new(Settings::default().with(&all_but_denoise()).unwrap()).unwrap();
-    let (mut scratch, mut out, mut answer) = (Scratch::default(), Packets::default(), Vec::new());
+    let (mut scratch, mut out, mut answer) =
+        (Scratch::default(), Packets::default(), MessageWriter::default());
     let mut round = || {
         for (session, other, message) in &sessions {
             live(&mut sandbox, session, other, message, &mut scratch, &mut out, &mut answer);

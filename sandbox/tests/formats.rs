@@ -122,17 +122,18 @@ fn formats_are_found_by_their_names_and_by_no_other() {
 fn neither_samples_nor_frames_allocate_where_there_is_room() {
     let input = vec![0.3; 1_920];
     let (mut bytes, mut samples) = (Vec::with_capacity(input.len() * 4), Vec::with_capacity(input.len()));
-    let mut message = Vec::with_capacity(10_000);
+    let mut writer = MessageWriter::default();
+    writer.push(Entry::Packet(&[0; 10_000])).unwrap();
     let count = allocations_in(|| {
         for format in SampleFormat::ALL {
             bytes.clear();
             samples.clear();
             format.encode(&input, &mut bytes);
             format.decode(&bytes, 2, &mut samples).unwrap();
-            let mut writer = MessageWriter::new(&mut message);
+            writer.clear();
             writer.push(Entry::Packet(&bytes)).unwrap();
             writer.push(Entry::Missing).unwrap();
-            assert_eq!(Entries::parse(&message).unwrap().count(), 2);
+            assert_eq!(Entries::parse(writer.message()).unwrap().count(), 2);
         }
     });
     assert_eq!(count, 0);
@@ -146,10 +147,9 @@ fn the_example_of_the_documentation_reads_as_it_says() {
     assert_eq!(packets.len(), 3);
     assert_eq!(packets.collect::<Vec<_>>(), expected);
 
-    let mut written = Vec::new();
-    let mut writer = MessageWriter::new(&mut written);
+    let mut writer = MessageWriter::default();
     expected.into_iter().for_each(|packet| writer.push(packet).unwrap());
-    assert_eq!(written, message);
+    assert_eq!(writer.into_message(), message);
 }
 
 #[test]
@@ -173,23 +173,22 @@ fn no_more_than_fifty_packets_are_read_or_written() {
     assert_eq!(Entries::parse(&lost[2..]).unwrap().count(), 50);
     assert_eq!(Entries::parse(&lost).unwrap_err(), FramingError::TooMany { offset: 100 });
 
-    let mut message = Vec::new();
-    let mut writer = MessageWriter::new(&mut message);
+    let mut writer = MessageWriter::default();
     for _ in 0..MAX_PACKETS {
         writer.push(Entry::Packet(&[1])).unwrap();
     }
     assert_eq!(writer.push(Entry::Missing), Err(FramingError::TooMany { offset: 150 }));
-    assert_eq!((writer.packets(), message.len()), (50, 150));
+    assert_eq!((writer.packets(), writer.message().len()), (50, 150));
 }
 
 #[test]
 fn a_packet_of_no_bytes_or_too_many_is_not_written() {
-    let mut message = vec![1, 2, 3];
-    let mut writer = MessageWriter::new(&mut message);
+    let mut writer = MessageWriter::default();
     let longest = vec![5; MAX_PACKET_BYTES + 1];
     assert_eq!(writer.push(Entry::Packet(&[])), Err(FramingError::Unframable { length: 0 }));
     assert_eq!(writer.push(Entry::Packet(&longest)), Err(FramingError::Unframable { length: 65_536 }));
     writer.push(Entry::Packet(&longest[1..])).unwrap();
+    let message = writer.into_message();
     assert_eq!(Entries::parse(&message).unwrap().collect::<Vec<_>>(), [Entry::Packet(&longest[1..])]);
 }
 
@@ -200,12 +199,11 @@ proptest! {
             .iter()
             .map(|bytes| if bytes.is_empty() { Entry::Missing } else { Entry::Packet(bytes) })
             .collect();
-        let mut message = Vec::new();
-        let mut writer = MessageWriter::new(&mut message);
+        let mut writer = MessageWriter::default();
         for &packet in &packets {
             writer.push(packet).unwrap();
         }
-        prop_assert_eq!(Entries::parse(&message).unwrap().collect::<Vec<_>>(), packets);
+        prop_assert_eq!(Entries::parse(writer.message()).unwrap().collect::<Vec<_>>(), packets);
     }
 
     #[test]
@@ -215,12 +213,11 @@ proptest! {
     ) {
         match Entries::parse(&message) {
             Ok(packets) => {
-                let mut written = Vec::new();
-                let mut writer = MessageWriter::new(&mut written);
+                let mut writer = MessageWriter::default();
                 for packet in packets {
                     writer.push(packet).unwrap();
                 }
-                prop_assert_eq!(written, message);
+                prop_assert_eq!(writer.into_message(), message);
             }
             Err(FramingError::LengthCut { offset } | FramingError::PacketCut { offset, .. } | FramingError::TooMany { offset }) => {
                 prop_assert!(offset < message.len());

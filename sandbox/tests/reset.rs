@@ -34,8 +34,8 @@ enum Step {
     Restart,
 }
 
-/// All that can be seen of a step.
-type Seen = (Result<Option<Processed>, SandboxError>, Packets);
+/// All that can be seen of a step. Errors as they are told: one that names a sample that is no number equals no other.
+type Seen = (Result<Option<Processed>, String>, Packets);
 
 fn take(step: &Step, sandbox: &mut AudioSandbox, scratch: &mut Scratch) -> Seen {
     let mut out = Packets::default();
@@ -84,7 +84,7 @@ fn take(step: &Step, sandbox: &mut AudioSandbox, scratch: &mut Scratch) -> Seen 
             sandbox.process(&packet, scratch, &mut out).map(Some)
         }
     };
-    (seen, out)
+    (seen.map_err(|error: SandboxError| error.to_string()), out)
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {

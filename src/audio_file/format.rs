@@ -3,9 +3,8 @@
 /// The sample rates that are read, in Hz.
 ///
 /// Those that recordings have. A converter from or to a rate that has next to no divisor in common with the rates of
-/// Opus works on blocks of a second: a recording of one sample would keep a worker for 90 ms.
-pub const SAMPLE_RATES_HZ: [u32; 10] =
-    [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
+/// Opus would need a filter of its own for each of thousands of phases.
+pub const SAMPLE_RATES_HZ: [u32; 10] = sandbox::resample::RECORDING_RATES_HZ;
 
 /// How one sample is stored. In memory a sample is always an `f32` with full scale at 1.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

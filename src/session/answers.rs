@@ -1,7 +1,7 @@
 //! Answers on their way from the sandbox to the client's outbox.
 
 use bytes::Bytes;
-use sandbox::framing::{self, Entry, MAX_PACKETS, MAX_PACKET_BYTES};
+use sandbox::framing::{Entry, MessageWriter, MAX_PACKETS, MAX_PACKET_BYTES};
 use sandbox::Packets;
 
 use super::PacketPool;
@@ -13,20 +13,14 @@ pub(super) struct Answers<'a> {
     out: &'a mut Outbox,
     packets: &'a PacketPool,
     /// `None` if every packet is a message.
-    framed: Option<Framed>,
+    framed: Option<MessageWriter>,
     /// Bytes of all packets so far.
     bytes: u64,
 }
 
-#[derive(Default)]
-struct Framed {
-    message: Vec<u8>,
-    entries: usize,
-}
-
 impl<'a> Answers<'a> {
     pub(super) fn new(out: &'a mut Outbox, packets: &'a PacketPool, framing: bool) -> Self {
-        Self { out, packets, framed: framing.then(Framed::default), bytes: 0 }
+        Self { out, packets, framed: framing.then(MessageWriter::default), bytes: 0 }
     }
 
     /// Adds packets that answer one that came.
@@ -58,20 +52,17 @@ impl<'a> Answers<'a> {
     }
 
     fn entry(&mut self, entry: Entry<'_>) {
-        let Some(framed) = &mut self.framed else { return };
-        // Neither empty nor too long, so never refused.
-        if framing::append(&mut framed.message, entry).is_ok() {
-            framed.entries += 1;
-        }
-        if framed.entries == MAX_PACKETS {
+        let Some(writer) = &mut self.framed else { return };
+        // Neither empty nor too long nor one too many, so never refused.
+        let _ = writer.push(entry);
+        if writer.packets() == MAX_PACKETS {
             self.send();
         }
     }
 
     fn send(&mut self) {
-        if let Some(framed) = self.framed.as_mut().filter(|framed| framed.entries > 0) {
-            let Framed { message, .. } = std::mem::take(framed);
-            self.out.binary(Bytes::from(message));
+        if let Some(writer) = self.framed.as_mut().filter(|writer| writer.packets() > 0) {
+            self.out.binary(Bytes::from(std::mem::take(writer).into_message()));
         }
     }
 }

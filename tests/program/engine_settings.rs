@@ -1,7 +1,7 @@
 //! The whole engine over a WebSocket: formats, framing, losses, stages and what is told of them.
 
 use crate::common::{packets, processed_alone, read_wav, voice, Client, ServerProcess};
-use sandbox::framing::{append, Entries, Entry};
+use sandbox::framing::{Entries, Entry, MessageWriter};
 use sandbox::{AudioSandbox, Incoming, Packets, Scratch, Settings, SettingsUpdate};
 use serde_json::{json, Value};
 
@@ -18,9 +18,9 @@ fn settings(wishes: &Value) -> Settings {
 }
 
 fn message(entries: &[Entry<'_>]) -> Vec<u8> {
-    let mut message = Vec::new();
-    entries.iter().for_each(|entry| append(&mut message, *entry).unwrap());
-    message
+    let mut writer = MessageWriter::default();
+    entries.iter().for_each(|entry| writer.push(*entry).unwrap());
+    writer.into_message()
 }
 
 /// What a sandbox of its own answers.

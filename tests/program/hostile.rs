@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sandbox::framing::{append, Entries, Entry, MAX_PACKET_BYTES};
+use sandbox::framing::{Entries, Entry, MessageWriter, MAX_PACKET_BYTES};
 use sandbox::{AudioSandbox, Format, Incoming, Packets, Scratch, Settings, SettingsUpdate};
 use serde_json::{json, Value};
 use tungstenite::Message;
@@ -195,16 +195,17 @@ fn bad_packet(dice: &mut Dice, settings: &Settings, opus: &[Vec<u8>]) -> Vec<u8>
         8 => vec![0xFF; 1 + dice.below(4)],
         9 => vec![*dice.one_of(&[0, 0x7F, 0xFF]); 60_000],
         10 => {
-            let mut message = Vec::new();
+            let mut writer = MessageWriter::default();
             for _ in 0..dice.below(20) {
                 let mut entry = match dice.below(3) {
                     0 => dice.bytes(300),
                     _ => good_packet(dice, settings, opus),
                 };
                 entry.truncate(MAX_PACKET_BYTES);
-                append(&mut message, if entry.is_empty() { Entry::Missing } else { Entry::Packet(&entry) })
-                    .unwrap();
+                let entry = if entry.is_empty() { Entry::Missing } else { Entry::Packet(&entry) };
+                writer.push(entry).unwrap();
             }
+            let mut message = writer.into_message();
             message.truncate(500_000);
             message
         }

@@ -131,8 +131,7 @@ impl Run {
                 self.look_at(processed, false);
             }
             Step::Message(entries) => {
-                let mut message = Vec::new();
-                let mut writer = MessageWriter::new(&mut message);
+                let mut writer = MessageWriter::default();
                 for entry in entries {
                     let bytes = entry.as_ref().map(|packet| packet.bytes(self.sandbox.settings()));
                     let entry = bytes.as_deref().map_or(Entry::Missing, Entry::Packet);
@@ -140,9 +139,9 @@ impl Run {
                         assert_printable(&error);
                     }
                 }
-                let written = writer.packets();
-                assert_eq!(Entries::parse(&message).expect("what was written").len(), written);
-                self.process_message(&message);
+                let entries = Entries::parse(writer.message()).expect("what was written");
+                assert_eq!(entries.len(), writer.packets());
+                self.process_message(writer.message());
             }
             Step::Framed(message) => self.process_message(message),
             Step::Enhance(signal) => {

@@ -10,7 +10,6 @@
 mod k_weighting;
 mod level_meter;
 mod loudness;
-mod sixteen_khz;
 mod true_peak_meter;
 mod voice_activity;
 

@@ -20,11 +20,15 @@
 
 use earshot::Detector;
 
-use super::sixteen_khz::{product, ToSixteenKhz, RATE_HZ};
+use crate::level::{largest_of, mean_power};
+use crate::resample::{Kernel, ToSixteenKhz, SIXTEEN_KHZ};
+use crate::stage::parameters;
 use crate::{Described, Parameter, Stream};
 
 /// What the detector takes at once: 16 ms.
 const FRAME: usize = 256;
+/// It looks for no speech above 6.5 kHz, from where on the response falls; aliases are around -40 dB.
+const KERNEL: Kernel = Kernel { crossings: 8, cutoff: 1.0 };
 /// Mean power (-70 dBFS) below which nothing is a voice, and the detector is not asked.
 const SILENT_POWER: f32 = 1e-7;
 /// Silence after which the next sound finds the detector as good as new: 320 ms.
@@ -58,26 +62,11 @@ impl Default for VoiceActivityParameters {
 }
 
 impl Described for VoiceActivityParameters {
-    const PARAMETERS: &'static [Parameter<Self>] = &[
-        Parameter {
-            name: "threshold",
-            range: 0.05..=0.95,
-            get: |parameters| parameters.threshold,
-            set: |parameters, value| parameters.threshold = value,
-        },
-        Parameter {
-            name: "hang_over_ms",
-            range: 0.0..=5_000.0,
-            get: |parameters| parameters.hang_over_ms,
-            set: |parameters, value| parameters.hang_over_ms = value,
-        },
-        Parameter {
-            name: "minimum_speech_ms",
-            range: 0.0..=1_000.0,
-            get: |parameters| parameters.minimum_speech_ms,
-            set: |parameters, value| parameters.minimum_speech_ms = value,
-        },
-    ];
+    const PARAMETERS: &'static [Parameter<Self>] = parameters! {
+        threshold: 0.05..=0.95,
+        hang_over_ms: 0.0..=5_000.0,
+        minimum_speech_ms: 0.0..=1_000.0,
+    };
 }
 
 /// Speech began or ended.
@@ -112,7 +101,7 @@ impl VoiceActivity {
     pub fn new(stream: Stream, parameters: &VoiceActivityParameters) -> VoiceActivity {
         VoiceActivity {
             stream,
-            resampler: ToSixteenKhz::new(stream),
+            resampler: ToSixteenKhz::new(stream, KERNEL),
             frame: [0.0; FRAME],
             filled: 0,
             scores: Scores::new(),
@@ -138,12 +127,16 @@ impl VoiceActivity {
     /// each 16 ms. Two channels are heard as their mean.
     pub fn process(&mut self, block: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
         let VoiceActivity { frame, filled, scores, decision, .. } = self;
-        self.resampler.process(block, |sample| {
-            frame[*filled] = sample;
-            *filled += 1;
-            if *filled == FRAME {
-                *filled = 0;
-                decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
+        self.resampler.process(block, |mut samples| {
+            while !samples.is_empty() {
+                let (now, later) = samples.split_at((FRAME - *filled).min(samples.len()));
+                frame[*filled..][..now.len()].copy_from_slice(now);
+                *filled += now.len();
+                samples = later;
+                if *filled == FRAME {
+                    *filled = 0;
+                    decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
+                }
             }
         });
     }
@@ -156,6 +149,15 @@ impl VoiceActivity {
     /// The last score, from 0 (no voice) to 1 (a voice); 0 for what is silent or steady.
     pub fn score(&self) -> f32 {
         self.decision.score
+    }
+}
+
+/// Turns 16 ms up, and cuts off what lies above full scale.
+fn turn_up(frame: &mut [f32; FRAME], gain: f32) {
+    if largest_of(frame) * gain > 1.0 {
+        frame.iter_mut().for_each(|sample| *sample = (*sample * gain).clamp(-1.0, 1.0));
+    } else if gain != 1.0 {
+        frame.iter_mut().for_each(|sample| *sample *= gain);
     }
 }
 
@@ -188,8 +190,8 @@ impl Scores {
 
     /// The score of 16 ms. They are changed: turned up, and cut off at full scale, which is all that the detector takes.
     fn next(&mut self, frame: &mut [f32; FRAME]) -> f32 {
-        frame.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
-        let power = product::<FRAME>(frame, frame) / FRAME as f32;
+        turn_up(frame, 1.0);
+        let power = mean_power(frame);
         if power < SILENT_POWER {
             if self.silent_frames + 1 >= FORGET_AFTER {
                 self.forget();
@@ -203,7 +205,7 @@ impl Scores {
         self.loudest = power.max(self.loudest * LOUDEST_DECAY);
         if self.floor.stands_out(power) {
             let gain = (VOICE_POWER / self.loudest).sqrt().clamp(1.0, MOST_GAIN);
-            frame.iter_mut().for_each(|sample| *sample = (*sample * gain).clamp(-1.0, 1.0));
+            turn_up(frame, gain);
             self.detector.predict_f32(frame)
         } else {
             0.0
@@ -332,7 +334,7 @@ impl Decision {
 
     /// The sample frame at which that piece of 16 ms begins.
     fn position(&self, piece: u64) -> u64 {
-        piece * FRAME as u64 * self.sample_rate_hz / RATE_HZ as u64
+        piece * FRAME as u64 * self.sample_rate_hz / u64::from(SIXTEEN_KHZ)
     }
 }
 

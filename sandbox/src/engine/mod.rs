@@ -185,7 +185,7 @@ impl Engine {
         watch.lap("denoise", ran);
         let ran = all && self.listening.before(block);
         watch.lap("voice_activity", ran);
-        self.clarity.process(block);
+        self.clarity.process_sanitised(block);
         watch.lap("voice_clarity", self.clarity.changes_anything());
         let ran = self.gate.with(|gate| gate.process(block));
         watch.lap("noise_gate", ran);

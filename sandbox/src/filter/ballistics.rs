@@ -5,6 +5,15 @@
 //! gain, in dB, has done 63 % (1 - 1/e) of its way after the time constant. A tick learns of a step up to a tick late:
 //! the mean of that is taken off the time constant, and ticks are so short that the rest stays below 5 %.
 
+use std::ops::RangeInclusive;
+
+/// The times that gate and compressor accept: attacks, ...
+pub(crate) const ATTACK_MS: RangeInclusive<f32> = 0.1..=200.0;
+/// ... and releases.
+pub(crate) const RELEASE_MS: RangeInclusive<f32> = 5.0..=3_000.0;
+/// The soft knees of their curves.
+pub(crate) const KNEE_DB: RangeInclusive<f32> = 0.0..=24.0;
+
 /// A time constant has at least this many ticks: a step falls half a tick early or late, 4.2 % of that.
 const TICKS_A_TIME: f64 = 12.0;
 const TICKS_PER_SECOND: f64 = 1_000.0;

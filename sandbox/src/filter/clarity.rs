@@ -178,8 +178,13 @@ impl VoiceClarity {
     /// At intensity 0 finite samples within +-16 pass bit for bit, and the chain forgets what it had heard.
     /// Whatever goes in, what comes out is finite; above intensity 0 it lies below [`CEILING`](super::limiter::CEILING).
     pub fn process(&mut self, pcm: &mut [f32]) {
+        sanitise::within_limit(pcm);
+        self.process_sanitised(pcm);
+    }
+
+    /// The same for samples that are numbers within +-16 already, as the engine sees to at its entrance.
+    pub(crate) fn process_sanitised(&mut self, pcm: &mut [f32]) {
         if self.intensity == 0.0 {
-            sanitise::within_limit(pcm);
             self.state = State::default();
         } else if self.channels == 1 {
             self.process_channels::<1>(pcm);
@@ -190,7 +195,6 @@ impl VoiceClarity {
 
     fn process_channels<const CHANNELS: usize>(&mut self, pcm: &mut [f32]) {
         let tick_samples = (self.sample_rate.hz() as f32 / TICKS_PER_SECOND) as usize;
-        sanitise::within_limit(pcm);
         let mut rest = pcm;
         while rest.len() >= CHANNELS {
             let samples = (tick_samples - self.state.seen).min(rest.len() / CHANNELS);
@@ -208,9 +212,11 @@ impl VoiceClarity {
 
     /// High-passes a part of a tick, and notes its peaks.
     fn filter<const CHANNELS: usize>(&mut self, block: &mut [f32]) {
-        let coefficients = self.high_pass;
-        for (offset, channel) in self.state.channels[..CHANNELS].iter_mut().enumerate() {
-            channel.high_pass.process::<CHANNELS>(&coefficients, offset, block);
+        let channels = &mut self.state.channels;
+        let mut high_passes: [Biquad; CHANNELS] = std::array::from_fn(|channel| channels[channel].high_pass);
+        self.high_pass.process(&mut high_passes, block);
+        for (offset, channel) in channels[..CHANNELS].iter_mut().enumerate() {
+            channel.high_pass = high_passes[offset];
             let samples = block.chunks_exact(CHANNELS).map(|frame| frame[offset]);
             channel.peak = largest_magnitude(samples).max(channel.peak);
         }

@@ -33,7 +33,7 @@ pub(crate) fn largest_magnitude_bits(samples: impl Iterator<Item = f32>) -> u32 
 }
 
 /// The largest magnitude of samples that lie side by side; numbers only.
-#[inline]
+#[inline(always)]
 pub(crate) fn largest_of(samples: &[f32]) -> f32 {
     // In lanes, and by a comparison: that is one instruction for four samples.
     let larger = |one: f32, other: f32| if one > other { one } else { other };
@@ -47,6 +47,18 @@ pub(crate) fn largest_of(samples: &[f32]) -> f32 {
     }
     let rest = rest.iter().fold(0.0, |largest, sample| larger(sample.abs(), largest));
     lanes.into_iter().fold(rest, |largest, lane| larger(lane, largest))
+}
+
+/// Mean power, summed in lanes that are added up in a fixed order.
+#[inline(always)]
+pub(crate) fn mean_power(samples: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let mut chunks = samples.chunks_exact(8);
+    for chunk in &mut chunks {
+        (0..8).for_each(|lane| lanes[lane] += chunk[lane] * chunk[lane]);
+    }
+    chunks.remainder().iter().zip(&mut lanes).for_each(|(sample, lane)| *lane += sample * sample);
+    lanes.iter().sum::<f32>() / samples.len() as f32
 }
 
 /// How much of the way to its target a one-pole smoother goes in each of `ticks_per_second` steps:

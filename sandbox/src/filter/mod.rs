@@ -16,8 +16,9 @@ mod peak_window;
 mod ride;
 pub(crate) mod sanitise;
 mod true_peak;
+pub(crate) mod windowed_sinc;
 
-pub(crate) use ballistics::{tick_samples, Ballistics, Times};
+pub(crate) use ballistics::{tick_samples, Ballistics, Times, ATTACK_MS, KNEE_DB, RELEASE_MS};
 pub(crate) use cascade::{Cascade, Fade, LONGEST_TICK, SECTIONS};
 pub use clarity::VoiceClarity;
 pub(crate) use cookbook::{Section, Shape};

@@ -8,12 +8,20 @@
 //! * Where it matters, the top of the parabola through three neighbouring points takes the place of the middle one:
 //!   what four points a sample miss falls from 0.69 dB to 0.07 dB at half the sample rate, to 0.01 dB at 0.3 of it.
 //!
+//! What lies between 0.46 and 0.5 of the sample rate is in no meter's pass band: how high it rises between samples depends
+//! on the filter of whoever asks. For white noise two meters differ by 1 dB, and the longer filter always finds more. A
+//! limiter that is safe by all of them therefore takes that part of the sound for as high as it can be:
+//! [`TruePeak::bound`] adds its envelope to the peak. Turned down by half the sample rate (every other sample negated) it is
+//! a low tone, so a point every few samples suffices.
+//!
 //! Where the samples around are so low that nothing between them can matter, nothing is computed.
 
-use std::f64::consts::PI;
 use std::sync::LazyLock;
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::level::largest_of;
+use super::windowed_sinc::{kaiser, sinc};
 
 /// Pairs of taps for the points half-way, and for those a quarter off.
 const HALF_PAIRS: usize = 24;
@@ -23,13 +31,24 @@ pub(crate) const LAG: usize = 32;
 /// Samples that are taken at once, at the most.
 pub(crate) const LONGEST_GROUP: usize = 32;
 /// Samples kept from before a group.
-const HISTORY: usize = 64;
+const HISTORY: usize = 80;
 /// Groups move through the memory, and back to its beginning when it is full.
 const MEMORY: usize = HISTORY + 4 * LONGEST_GROUP;
 /// The midpoints reach this far before the region, ...
 const EARLIER: usize = 4;
 /// ... and this far behind it.
 const LATER: usize = 8;
+/// Taps that tell what lies near half the sample rate, up to a whole vector.
+const EDGE_TAPS: usize = 64;
+/// -6 dB and less from so far below half the sample rate, as a part of the rate.
+const EDGE_WIDTH: f64 = 0.04;
+/// By how many samples its envelope is held, at the least.
+const EDGE_HELD: usize = 16;
+/// How many points of it matter to a group, at the most.
+const EDGE_POINTS: usize = 7;
+/// What an envelope taken at single points can be too low, and what it is not yet that the tails of a longer filter bring:
+/// found by trial with meters of 128 to 256 taps, and with one over the whole signal.
+const EDGE_WEIGHT: f32 = 1.2;
 /// cos(pi / 8): the least that four points a sample see of the peak of any tone.
 const LEAST_SEEN: f32 = 0.923_8;
 
@@ -46,6 +65,9 @@ pub(crate) struct TruePeak {
     midpoints: [f32; EARLIER + LONGEST_GROUP + LATER],
     /// Whether the midpoints are those of the last group.
     current: bool,
+    /// How much there is near half the sample rate, from [`EDGE_HELD`] before the region to its end.
+    edge: [f32; EDGE_POINTS],
+    edge_current: bool,
 }
 
 impl TruePeak {
@@ -57,6 +79,8 @@ impl TruePeak {
             from: 0,
             midpoints: [0.0; EARLIER + LONGEST_GROUP + LATER],
             current: false,
+            edge: [0.0; EDGE_POINTS],
+            edge_current: false,
         }
     }
 
@@ -70,15 +94,32 @@ impl TruePeak {
     /// not above `ceiling` where it is not.
     #[inline]
     pub(crate) fn measure(&mut self, ceiling: f32) -> f32 {
+        Arch::new().dispatch(Measure { meter: self, ceiling, bounds: false })
+    }
+
+    /// The same, as high as any meter may find it.
+    #[inline]
+    pub(crate) fn bound(&mut self, ceiling: f32) -> f32 {
+        Arch::new().dispatch(Measure { meter: self, ceiling, bounds: true })
+    }
+
+    #[inline(always)]
+    fn next(&mut self, ceiling: f32, bounds: bool) -> f32 {
         let filters = &*FILTERS;
         let group = self.group;
         let around = largest_of(&self.samples[self.from..][..HISTORY + group]);
-        let peak = if around * filters.most_gain <= ceiling {
+        let edge = if bounds && around * (filters.most_gain + filters.most_edge) > ceiling {
+            EDGE_WEIGHT * self.edge(filters)
+        } else {
+            self.edge_current = false;
+            0.0
+        };
+        let peak = if around * filters.most_gain + edge <= ceiling {
             self.current = false;
             around
         } else {
             self.interpolate(filters);
-            self.peak(filters, ceiling)
+            self.peak(filters, ceiling, edge)
         };
         self.from += group;
         if self.from + HISTORY + group > MEMORY {
@@ -88,6 +129,35 @@ impl TruePeak {
         peak
     }
 
+    /// How much there is near half the sample rate, in the region and shortly before.
+    #[inline(always)]
+    fn edge(&mut self, filters: &Filters) -> f32 {
+        let step = if self.group > 8 { 8 } else { 4 };
+        let count = (EDGE_HELD + self.group) / step + 1;
+        let first = if self.edge_current {
+            self.edge.copy_within(self.group / step..count, 0);
+            count - self.group / step
+        } else {
+            0
+        };
+        self.edge_current = true;
+        // The first point's first tap.
+        let origin = self.from + HISTORY - LAG - EDGE_HELD - EDGE_TAPS / 2;
+        for (index, point) in self.edge[..count].iter_mut().enumerate().skip(first) {
+            let around = &self.samples[origin + index * step..][..EDGE_TAPS];
+            let mut lanes = [0.0f32; 8];
+            for (around, taps) in around.chunks_exact(8).zip(filters.edge.chunks_exact(8)) {
+                for lane in 0..8 {
+                    lanes[lane] += around[lane] * taps[lane];
+                }
+            }
+            let [a, b, c, d, e, f, g, h] = lanes;
+            *point = (((a + e) + (c + g)) + ((b + f) + (d + h))).abs();
+        }
+        largest_of(&self.edge[..count])
+    }
+
+    #[inline(always)]
     fn interpolate(&mut self, filters: &Filters) {
         let (samples, group) = (&self.samples[self.from..], self.group);
         let count = EARLIER + group + LATER;
@@ -99,30 +169,16 @@ impl TruePeak {
         };
         self.current = true;
         // The first midpoint lies behind the sample EARLIER before the region.
-        let origin = HISTORY - LAG - EARLIER;
-        for (at, four) in self.midpoints[..count].chunks_exact_mut(4).enumerate().skip(first / 4) {
-            let from = origin + 4 * at + 1 - HALF_PAIRS;
-            let around: &[f32; 2 * HALF_PAIRS + 3] =
-                samples[from..][..2 * HALF_PAIRS + 3].try_into().unwrap_or(&[0.0; 2 * HALF_PAIRS + 3]);
-            // Two sums, so that an addition need not wait for the one before it.
-            let (mut even, mut odd) = ([0.0f32; 4], [0.0f32; 4]);
-            for pair in (0..HALF_PAIRS).step_by(2) {
-                for lane in 0..4 {
-                    let both = around[HALF_PAIRS - 1 - pair + lane] + around[HALF_PAIRS + pair + lane];
-                    even[lane] += filters.half[pair][lane] * both;
-                }
-                for lane in 0..4 {
-                    let both = around[HALF_PAIRS - 2 - pair + lane] + around[HALF_PAIRS + 1 + pair + lane];
-                    odd[lane] += filters.half[pair + 1][lane] * both;
-                }
-            }
-            for lane in 0..4 {
-                four[lane] = even[lane] + odd[lane];
-            }
-        }
+        let around = &samples[HISTORY - LAG - EARLIER + 1 - HALF_PAIRS + first..];
+        let new = &mut self.midpoints[first..count];
+        let eights = new.len() / 8 * 8;
+        half_way_points::<8>(filters, around, &mut new[..eights]);
+        half_way_points::<4>(filters, &around[eights..], &mut new[eights..]);
     }
 
-    fn peak(&self, filters: &Filters, ceiling: f32) -> f32 {
+    /// The peak, with `edge` more.
+    #[inline(always)]
+    fn peak(&self, filters: &Filters, ceiling: f32, edge: f32) -> f32 {
         const LENGTH: usize = LONGEST_GROUP + 4;
         // All begin one sample before the region: the samples, and what lies a quarter, a half and three quarters behind
         // each of them.
@@ -155,8 +211,8 @@ impl TruePeak {
         let end = 1 + self.group;
         let rows = [samples, &first_quarters, halves, &last_quarters];
         let peak = rows.map(|row| largest_of(&row[1..end])).into_iter().fold(0.0, f32::max);
-        if peak * (1.0 / LEAST_SEEN) <= ceiling {
-            return peak.min(ceiling);
+        if peak * (1.0 / LEAST_SEEN) + edge <= ceiling {
+            return (peak + edge).min(ceiling);
         }
         let tops = [
             summit(&last_quarters[..end - 1], &samples[1..end], &first_quarters[1..end]),
@@ -164,12 +220,53 @@ impl TruePeak {
             summit(&first_quarters[1..end], &halves[1..end], &last_quarters[1..end]),
             summit(&halves[1..end], &last_quarters[1..end], &samples[2..end + 1]),
         ];
-        tops.into_iter().fold(peak, f32::max).min(f32::MAX)
+        (tops.into_iter().fold(peak, f32::max) + edge).min(f32::MAX)
+    }
+}
+
+/// Looks at a group in the widest vectors the processor has.
+struct Measure<'a> {
+    meter: &'a mut TruePeak,
+    ceiling: f32,
+    bounds: bool,
+}
+
+impl WithSimd for Measure<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        self.meter.next(self.ceiling, self.bounds)
+    }
+}
+
+/// What lies half-way between two samples, `LANES` points at once, from the 24th pair of `samples` on.
+#[inline(always)]
+fn half_way_points<const LANES: usize>(filters: &Filters, samples: &[f32], points: &mut [f32]) {
+    for (at, points) in points.chunks_exact_mut(LANES).enumerate() {
+        let around = &samples[LANES * at..][..2 * HALF_PAIRS + LANES - 1];
+        let both = |pair: usize, lane: usize| {
+            around[HALF_PAIRS - 1 - pair + lane] + around[HALF_PAIRS + pair + lane]
+        };
+        // Two sums, so that an addition need not wait for the one before it.
+        let (mut even, mut odd) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for pair in (0..HALF_PAIRS).step_by(2) {
+            let add = |sums: &mut [f32; LANES], pair: usize| {
+                sums.iter_mut()
+                    .enumerate()
+                    .for_each(|(lane, sum)| *sum += filters.half[pair] * both(pair, lane));
+            };
+            add(&mut even, pair);
+            add(&mut odd, pair + 1);
+        }
+        for lane in 0..LANES {
+            points[lane] = even[lane] + odd[lane];
+        }
     }
 }
 
 /// The highest top of the parabolas through three neighbours each, where it lies between the outer ones.
-#[inline]
+#[inline(always)]
 fn summit(left: &[f32], middle: &[f32], right: &[f32]) -> f32 {
     let mut tops = [0.0f32; 4];
     for ((left, middle), right) in left.chunks_exact(4).zip(middle.chunks_exact(4)).zip(right.chunks_exact(4))
@@ -191,45 +288,58 @@ fn summit(left: &[f32], middle: &[f32], right: &[f32]) -> f32 {
 /// Windowed sinc filters, symmetric: one coefficient for each pair of taps, from the middle outwards.
 #[derive(Debug)]
 struct Filters {
-    /// Four times each, for four points at once.
-    half: [[f32; 4]; HALF_PAIRS],
+    half: [f32; HALF_PAIRS],
     quarter: [f32; QUARTER_PAIRS],
-    /// The most that any point between samples can be above the largest sample.
+    /// What lies near half the sample rate. The first of them is 0, the others are symmetric.
+    edge: [f32; EDGE_TAPS],
+    /// The most that any point between samples can be above the largest sample, and the edge's part of a bound.
     most_gain: f32,
+    most_edge: f32,
 }
 
 impl Filters {
     fn design() -> Filters {
         let half = half_way::<HALF_PAIRS>();
         let quarter = half_way::<QUARTER_PAIRS>();
+        let edge = near_half_the_rate();
         let sum = |taps: &[f64]| taps.iter().map(|tap| 2.0 * tap.abs()).sum::<f64>();
         // Of a quarter point: half of its taps lie on samples, half on midpoints.
         let bound = sum(&quarter) / 2.0 * (1.0 + sum(&half));
         let most_gain = sum(&half).max(bound) / f64::from(LEAST_SEEN);
         Filters {
-            half: half.map(|tap| [tap as f32; 4]),
+            half: half.map(|tap| tap as f32),
             quarter: quarter.map(|tap| tap as f32),
             most_gain: most_gain as f32,
+            most_edge: EDGE_WEIGHT * edge.iter().map(|tap| tap.abs()).sum::<f64>() as f32,
+            edge: edge.map(|tap| tap as f32),
         }
     }
 }
 
-/// A filter for the points half-way between samples: sinc times a Kaiser window (J. F. Kaiser, "Nonrecursive digital
-/// filter design using the I0-sinh window function", 1974) for 60 dB, scaled to leave a constant as it is.
+/// A windowed-sinc low-pass of 63 taps, moved up to half the sample rate: its every other tap negated.
+fn near_half_the_rate() -> [f64; EDGE_TAPS] {
+    /// For a stop band 41 dB down.
+    const BETA: f64 = 3.4;
+    const REACH: f64 = (EDGE_TAPS / 2 - 1) as f64;
+    let low_pass: [f64; EDGE_TAPS] = std::array::from_fn(|tap| {
+        let away = tap as f64 - (EDGE_TAPS / 2) as f64;
+        if away.abs() > REACH {
+            0.0
+        } else {
+            sinc(2.0 * EDGE_WIDTH * away) * kaiser(away / REACH, BETA)
+        }
+    });
+    let sum: f64 = low_pass.iter().sum();
+    std::array::from_fn(|tap| low_pass[tap] / sum * if tap % 2 == 0 { 1.0 } else { -1.0 })
+}
+
+/// A filter for the points half-way between samples: a sinc under a window for 60 dB, scaled to leave a constant as it is.
 fn half_way<const PAIRS: usize>() -> [f64; PAIRS] {
     /// 0.1102 (60 - 8.7)
     const BETA: f64 = 5.653;
-    let bessel_i0 = |x: f64| {
-        let term = |term: &mut f64, k: u32| {
-            *term *= (x / 2.0 / f64::from(k)).powi(2);
-            Some(*term)
-        };
-        1.0 + (1..40).scan(1.0, term).sum::<f64>()
-    };
     let taps: [f64; PAIRS] = std::array::from_fn(|pair| {
         let away = pair as f64 + 0.5;
-        let edge = away / PAIRS as f64;
-        (PI * away).sin() / (PI * away) * bessel_i0(BETA * (1.0 - edge * edge).sqrt()) / bessel_i0(BETA)
+        sinc(away) * kaiser(away / PAIRS as f64, BETA)
     });
     let sum: f64 = 2.0 * taps.iter().sum::<f64>();
     taps.map(|tap| tap / sum)

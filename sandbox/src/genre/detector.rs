@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::model::{Model, CLASSES};
-use super::narrow_band::NarrowBand;
+use super::narrow_band::KERNEL;
 use super::spectrum::Spectrum;
 use super::statistics::{Features, Statistics};
 use super::Genre;
+use crate::resample::ToSixteenKhz;
 use crate::Stream;
 
 /// Hops from one classification to the next: 0.26 s.
@@ -39,7 +40,7 @@ const MARGIN: f32 = 0.15;
 /// ```
 pub struct GenreDetector {
     model: Arc<Model>,
-    narrow_band: NarrowBand,
+    narrow_band: ToSixteenKhz,
     spectrum: Spectrum,
     statistics: Statistics,
     features: Features,
@@ -70,7 +71,7 @@ impl GenreDetector {
     pub fn with_model(stream: Stream, model: Arc<Model>) -> Self {
         Self {
             model,
-            narrow_band: NarrowBand::new(stream),
+            narrow_band: ToSixteenKhz::new(stream, KERNEL),
             spectrum: Spectrum::new(),
             statistics: Statistics::new(),
             features: Features::default(),

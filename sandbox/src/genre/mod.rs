@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  any rate,   ┌────────────┐ 16 kHz  ┌──────────┐ 67 numbers ┌────────────┐ 220 numbers ┌───────┐      ┌────────────┐
-//!  1-2 ch. ──> │ NarrowBand │ ──────> │ Spectrum │ ─────────> │ Statistics │ ──────────> │ Model │ ───> │ hysteresis │ ──> Genre
+//!  1-2 ch. ──> │ mono       │ ──────> │ Spectrum │ ─────────> │ Statistics │ ──────────> │ Model │ ───> │ hysteresis │ ──> Genre
 //!              └────────────┘ mono    └──────────┘ every 32 ms│ last 4.1 s │ every 0.26 s └───────┘ 6 p. └────────────┘
 //! ```
 //!

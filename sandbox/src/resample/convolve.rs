@@ -89,7 +89,7 @@ impl Convolve<'_> {
 /// The scalar product of samples and as many taps. Two sums run side by side, for an addition takes longer than its turn
 /// comes round.
 #[inline(always)]
-fn dot<S: Simd>(simd: S, window: &[f32], row: &[Taps]) -> f32 {
+pub(super) fn dot<S: Simd>(simd: S, window: &[f32], row: &[Taps]) -> f32 {
     debug_assert_eq!(window.len(), row.len() * TAPS_UNIT);
     let mut sums = [simd.splat_f32s(0.0); 2];
     for (samples, taps) in window.chunks_exact(TAPS_UNIT).zip(row) {

@@ -4,7 +4,13 @@ use std::array;
 use std::f64::consts::PI;
 use std::sync::OnceLock;
 
-/// The sample rates between which a [`Resampler`](super::Resampler) converts, in Hz.
+use crate::filter::windowed_sinc::{kaiser, sinc};
+
+/// The sample rates between which a [`Resampler`](super::Resampler) converts, in Hz: those of streams, and 11,025 Hz, which
+/// only recordings have (20 ms of it are no whole number of samples).
+pub const RECORDING_RATES_HZ: [u32; 10] =
+    [8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
+/// The sample rates that streams can have, in Hz.
 pub const RATES_HZ: [u32; 9] = [8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
 
 /// Taps of a row are a multiple of this: two vectors of the widest kind that is used.
@@ -39,24 +45,27 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// The filter from one rate to another, both of them in [`RATES_HZ`] and not the same.
+    /// The filter from one rate to another, both of them in [`RECORDING_RATES_HZ`] and not the same.
     ///
     /// The first call for a ratio designs it, which takes milliseconds. Threads that do so at once each design it and
     /// one wins: none ever waits for another's design.
     pub(super) fn shared(from_hz: u32, to_hz: u32) -> &'static Filter {
-        static FILTERS: [[OnceLock<Filter>; RATES_HZ.len()]; RATES_HZ.len()] =
-            [const { [const { OnceLock::new() }; RATES_HZ.len()] }; RATES_HZ.len()];
+        const RATES: usize = RECORDING_RATES_HZ.len();
+        static FILTERS: [[OnceLock<Filter>; RATES]; RATES] =
+            [const { [const { OnceLock::new() }; RATES] }; RATES];
 
         let divisor = gcd(from_hz, to_hz);
         let (up, down) = (to_hz / divisor, from_hz / divisor);
         // 22.05 to 24 kHz is the same filter as 44.1 to 48 kHz: the first pair of that ratio keeps it for all.
-        let cell = RATES_HZ
+        let cell = RECORDING_RATES_HZ
             .iter()
             .zip(&FILTERS)
-            .flat_map(|(&from, row)| RATES_HZ.iter().zip(row).map(move |(&to, cell)| (from, to, cell)))
+            .flat_map(|(&from, row)| {
+                RECORDING_RATES_HZ.iter().zip(row).map(move |(&to, cell)| (from, to, cell))
+            })
             .find(|&(from, to, _)| u64::from(to) * u64::from(down) == u64::from(from) * u64::from(up))
             .map(|(_, _, cell)| cell)
-            .expect("the rates were checked to be among RATES_HZ");
+            .expect("the rates were checked to be known");
         match cell.get() {
             Some(filter) => filter,
             None => {
@@ -106,36 +115,6 @@ fn half_length() -> f64 {
     (ATTENUATION_DB - 8.0) / (2.285 * transition) / 2.0
 }
 
-/// sin(pi x) / (pi x)
-fn sinc(x: f64) -> f64 {
-    if x == 0.0 {
-        1.0
-    } else {
-        (PI * x).sin() / (PI * x)
-    }
-}
-
-/// Kaiser's window, 1 at `x` = 0 and ending at +-1 (equation 7.72).
-fn kaiser(x: f64, beta: f64) -> f64 {
-    if x.abs() > 1.0 {
-        return 0.0;
-    }
-    bessel_i0(beta * (1.0 - x * x).sqrt()) / bessel_i0(beta)
-}
-
-/// The modified Bessel function of the first kind and order 0: the sum of ((x/2)^k / k!)^2 (Abramowitz and Stegun,
-/// "Handbook of Mathematical Functions", 9.6.12).
-fn bessel_i0(x: f64) -> f64 {
-    let quarter_square = x * x / 4.0;
-    let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
-    while term > sum * 1e-12 {
-        term *= quarter_square / (k * k);
-        sum += term;
-        k += 1.0;
-    }
-    sum
-}
-
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 {
         a
@@ -147,16 +126,6 @@ fn gcd(a: u32, b: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_bessel_function_has_its_tabulated_values() {
-        // Abramowitz and Stegun, table 9.8 (there times e^-x).
-        for (x, scaled) in
-            [(0.0, 1.0), (1.0, 0.465_759_607_6), (5.0, 0.183_540_812_6), (8.0, 0.143_431_781_9)]
-        {
-            assert!((bessel_i0(x) * (-x).exp() - scaled).abs() < 1e-9, "I0({x}) is {}", bessel_i0(x));
-        }
-    }
 
     #[test]
     fn ratios_that_are_equal_share_a_filter() {

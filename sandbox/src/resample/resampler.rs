@@ -4,7 +4,7 @@ use pulp::Arch;
 use thiserror::Error;
 
 use super::convolve::{Convolve, Cursor};
-use super::filter::{Filter, RATES_HZ};
+use super::filter::{Filter, RECORDING_RATES_HZ};
 
 /// Input frames that are worked on at a time: 10 ms at 48 kHz, so that moving what the filter still needs costs little.
 const BLOCK: usize = 480;
@@ -12,8 +12,8 @@ const BLOCK: usize = 480;
 /// Why there is no such resampler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ResampleError {
-    /// A rate that is not among [`RATES_HZ`].
-    #[error("sample rate: got {got} Hz, accepted: 8000, 12000, 16000, 22050, 24000, 32000, 44100, 48000 or 96000 Hz")]
+    /// A rate that is not among [`RECORDING_RATES_HZ`].
+    #[error("sample rate: got {got} Hz, accepted: 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000 or 96000 Hz")]
     Rate {
         /// The rate that was asked for, in Hz.
         got: u32,
@@ -66,7 +66,7 @@ impl Resampler {
     /// The first one in the process for a ratio designs its filter, which takes up to some milliseconds; the filter stays.
     ///
     /// # Errors
-    /// If a rate is not among [`RATES_HZ`], or `channels` is not 1 or 2.
+    /// If a rate is not among [`RECORDING_RATES_HZ`], or `channels` is not 1 or 2.
     pub fn new(from_hz: u32, to_hz: u32, channels: usize) -> Result<Resampler, ResampleError> {
         Resampler::with(from_hz, to_hz, channels, Alignment::Live)
     }
@@ -109,7 +109,7 @@ impl Resampler {
     /// As [`new`](Self::new); then nothing has changed.
     pub fn convert(&mut self, from_hz: u32, to_hz: u32, channels: usize) -> Result<(), ResampleError> {
         for got in [from_hz, to_hz] {
-            if !RATES_HZ.contains(&got) {
+            if !RECORDING_RATES_HZ.contains(&got) {
                 return Err(ResampleError::Rate { got });
             }
         }
@@ -194,7 +194,7 @@ impl Resampler {
 
     /// The same for a resampler between two rates; 0 if there is none for them.
     pub fn delay_between(from_hz: u32, to_hz: u32) -> usize {
-        let is_known = RATES_HZ.contains(&from_hz) && RATES_HZ.contains(&to_hz);
+        let is_known = [from_hz, to_hz].iter().all(|rate| RECORDING_RATES_HZ.contains(rate));
         if is_known && from_hz != to_hz {
             Filter::shared(from_hz, to_hz).delay
         } else {

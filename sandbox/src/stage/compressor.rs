@@ -15,7 +15,7 @@
 
 use crate::filter::compressor::CompressorCurve;
 use crate::filter::level::db_to_amplitude;
-use crate::filter::{tick_samples, Ballistics, HeldLevel, Ride, Times};
+use crate::filter::{tick_samples, Ballistics, HeldLevel, Ride, Times, ATTACK_MS, KNEE_DB, RELEASE_MS};
 
 use super::accepted::accepted;
 use super::{Described, Parameter, Stage, Stream};
@@ -56,39 +56,14 @@ impl Default for CompressorParameters {
 }
 
 impl Described for CompressorParameters {
-    const PARAMETERS: &'static [Parameter<Self>] = &[
-        Parameter {
-            name: "threshold_db",
-            range: -60.0..=0.0,
-            get: |p| p.threshold_db,
-            set: |p, value| p.threshold_db = value,
-        },
-        Parameter { name: "ratio", range: 1.0..=50.0, get: |p| p.ratio, set: |p, value| p.ratio = value },
-        Parameter {
-            name: "knee_db",
-            range: 0.0..=24.0,
-            get: |p| p.knee_db,
-            set: |p, value| p.knee_db = value,
-        },
-        Parameter {
-            name: "attack_ms",
-            range: 0.1..=200.0,
-            get: |p| p.attack_ms,
-            set: |p, value| p.attack_ms = value,
-        },
-        Parameter {
-            name: "release_ms",
-            range: 5.0..=3_000.0,
-            get: |p| p.release_ms,
-            set: |p, value| p.release_ms = value,
-        },
-        Parameter {
-            name: "make_up_db",
-            range: 0.0..=24.0,
-            get: |p| p.make_up_db,
-            set: |p, value| p.make_up_db = value,
-        },
-    ];
+    const PARAMETERS: &'static [Parameter<Self>] = parameters! {
+        threshold_db: -60.0..=0.0,
+        ratio: 1.0..=50.0,
+        knee_db: KNEE_DB,
+        attack_ms: ATTACK_MS,
+        release_ms: RELEASE_MS,
+        make_up_db: 0.0..=24.0,
+    };
 }
 
 /// The compressor. It delays nothing.

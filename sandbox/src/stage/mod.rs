@@ -5,6 +5,19 @@
 //! a table ([`Described::PARAMETERS`]) that says name and range of each: checking, the wire form, the command line and
 //! the documentation all read that one table.
 
+/// The rows of a table for fields that are numbers: `field: range`. A field's name is what clients write.
+macro_rules! parameters {
+    ($($field:ident: $range:expr),+ $(,)?) => {
+        &[$($crate::Parameter {
+            name: stringify!($field),
+            range: $range,
+            get: |parameters| parameters.$field,
+            set: |parameters, value| parameters.$field = value,
+        }),+]
+    };
+}
+pub(crate) use parameters;
+
 mod accepted;
 mod compressor;
 mod denoise;

@@ -16,7 +16,7 @@
 
 use crate::filter::gate::GateCurve;
 use crate::filter::level::db_to_amplitude;
-use crate::filter::{tick_samples, Ballistics, HeldLevel, Ride, Times};
+use crate::filter::{tick_samples, Ballistics, HeldLevel, Ride, Times, ATTACK_MS, KNEE_DB, RELEASE_MS};
 
 use super::accepted::accepted;
 use super::{Described, Parameter, Stage, Stream};
@@ -59,45 +59,15 @@ impl Default for NoiseGateParameters {
 }
 
 impl Described for NoiseGateParameters {
-    const PARAMETERS: &'static [Parameter<Self>] = &[
-        Parameter {
-            name: "threshold_db",
-            range: -90.0..=0.0,
-            get: |p| p.threshold_db,
-            set: |p, value| p.threshold_db = value,
-        },
-        Parameter { name: "ratio", range: 1.0..=100.0, get: |p| p.ratio, set: |p, value| p.ratio = value },
-        Parameter {
-            name: "knee_db",
-            range: 0.0..=24.0,
-            get: |p| p.knee_db,
-            set: |p, value| p.knee_db = value,
-        },
-        Parameter {
-            name: "range_db",
-            range: 0.0..=90.0,
-            get: |p| p.range_db,
-            set: |p, value| p.range_db = value,
-        },
-        Parameter {
-            name: "attack_ms",
-            range: 0.1..=200.0,
-            get: |p| p.attack_ms,
-            set: |p, value| p.attack_ms = value,
-        },
-        Parameter {
-            name: "hold_ms",
-            range: 1.0..=2_000.0,
-            get: |p| p.hold_ms,
-            set: |p, value| p.hold_ms = value,
-        },
-        Parameter {
-            name: "release_ms",
-            range: 5.0..=3_000.0,
-            get: |p| p.release_ms,
-            set: |p, value| p.release_ms = value,
-        },
-    ];
+    const PARAMETERS: &'static [Parameter<Self>] = parameters! {
+        threshold_db: -90.0..=0.0,
+        ratio: 1.0..=100.0,
+        knee_db: KNEE_DB,
+        range_db: 0.0..=90.0,
+        attack_ms: ATTACK_MS,
+        hold_ms: 1.0..=2_000.0,
+        release_ms: RELEASE_MS,
+    };
 }
 
 /// The gate. It delays nothing, and begins open.

@@ -33,11 +33,13 @@
 
 mod gains;
 
+use pulp::{Arch, Simd, WithSimd};
+
 use self::gains::Gains;
 pub use self::gains::SpatialParameters;
 use super::accepted::accepted;
 use super::{Described, Stage, Stream};
-use crate::level::smoothing;
+use crate::level::{mean_power, smoothing};
 
 /// Echoes of the mid that make the side signal: milliseconds, and gain. Found by random search: signs and gains cancel
 /// at 0 Hz, the power is 1, that in each third of an octave from 160 Hz on within 1.2 dB of it, and a voice comes out as
@@ -160,8 +162,8 @@ impl Spatial {
 
     /// Learns the powers of the tick that is complete, each from all its samples in a fixed order.
     fn finish_tick(&mut self) {
-        let mid = power(&self.mid[self.filled - self.tick..self.filled]);
-        let side = power(&self.side[..self.tick]);
+        let mid = mean_power(&self.mid[self.filled - self.tick..self.filled]);
+        let side = mean_power(&self.side[..self.tick]);
         for (mean, power) in [(&mut self.mid_power, mid), (&mut self.side_power, side)] {
             *mean += self.power_share * (power - *mean);
             if *mean < FLUSH_BELOW {
@@ -177,6 +179,7 @@ impl Spatial {
     }
 
     /// Works on a part of one tick.
+    #[inline(always)]
     fn process_part(&mut self, part: &mut [f32]) {
         let frames = part.len() / 2;
         if self.filled + frames > self.mid.len() {
@@ -194,15 +197,16 @@ impl Spatial {
             let (mut left, mut right) = ([0.0; MAX_TICK], [0.0; MAX_TICK]);
             let (left, right) = (&mut left[..frames], &mut right[..frames]);
             self.widen(begin, left, right);
+            let gains = [self.line(|gains| gains.left), self.line(|gains| gains.right)];
             if self.from.reflections != 0.0 || self.to.reflections != 0.0 {
-                self.deepen(begin, left, right);
+                self.reflect(begin, left, right);
+                self.damp([left, right], gains, part);
             } else {
                 self.damped = [0.0; 2];
-            }
-            let (left_gain, right_gain) = (self.line(|gains| gains.left), self.line(|gains| gains.right));
-            for (index, frame) in part.chunks_exact_mut(2).enumerate() {
-                frame[0] = left[index] * left_gain.at(index);
-                frame[1] = right[index] * right_gain.at(index);
+                for (index, frame) in part.chunks_exact_mut(2).enumerate() {
+                    frame[0] = left[index] * gains[0].at(index);
+                    frame[1] = right[index] * gains[1].at(index);
+                }
             }
         }
         self.filled = end;
@@ -210,6 +214,7 @@ impl Spatial {
     }
 
     /// Makes left and right of mid and side.
+    #[inline(always)]
     fn widen(&self, begin: usize, left: &mut [f32], right: &mut [f32]) {
         let frames = left.len();
         let mut made = [0.0; MAX_TICK];
@@ -229,14 +234,12 @@ impl Spatial {
         }
     }
 
-    /// Takes left and right away from the listener.
-    fn deepen(&mut self, begin: usize, left: &mut [f32], right: &mut [f32]) {
+    /// Takes left and right away from the listener: less of them, and the room's answer.
+    #[inline(always)]
+    fn reflect(&self, begin: usize, left: &mut [f32], right: &mut [f32]) {
         let direct = self.line(|gains| gains.direct);
         let reflected = self.line(|gains| gains.reflections);
-        let damping = self.line(|gains| gains.damping);
-        for (channel, echoes) in
-            [(&mut *left, &self.left_reflections), (&mut *right, &self.right_reflections)]
-        {
+        for (channel, echoes) in [(left, &self.left_reflections), (right, &self.right_reflections)] {
             let mut reflections = [0.0; MAX_TICK];
             let reflections = &mut reflections[..channel.len()];
             self.add_echoes(echoes, begin, reflections);
@@ -244,23 +247,29 @@ impl Spatial {
                 *sample = *sample * direct.at(index) + *reflection * reflected.at(index);
             }
         }
-        let pole = self.damping_pole;
-        let [mut left_low, mut right_low] = self.damped;
-        let mut lows = [[0.0; 2]; MAX_TICK];
-        for ((left, right), lows) in left.iter().zip(right.iter()).zip(&mut lows) {
-            left_low = pole * left_low + (1.0 - pole) * left;
-            right_low = pole * right_low + (1.0 - pole) * right;
-            *lows = [left_low, right_low];
-        }
-        for (index, ((left, right), lows)) in left.iter_mut().zip(right).zip(&lows).enumerate() {
+    }
+
+    /// Takes away what air and walls do, and applies the gains. All in one loop, for each low-passed sample must wait for the
+    /// one before it, and there is something else to do meanwhile.
+    #[inline(always)]
+    fn damp(&mut self, channels: [&[f32]; 2], gains: [Line; 2], out: &mut [f32]) {
+        let damping = self.line(|gains| gains.damping);
+        let (pole, rest) = (self.damping_pole, 1.0 - self.damping_pole);
+        let mut lows = self.damped;
+        for (index, frame) in out.chunks_exact_mut(2).enumerate() {
             let damping = damping.at(index);
-            *left += damping * (lows[0] - *left);
-            *right += damping * (lows[1] - *right);
+            for channel in 0..2 {
+                let sample = channels[channel][index];
+                lows[channel] = pole * lows[channel] + rest * sample;
+                let damped = sample + damping * (lows[channel] - sample);
+                frame[channel] = damped * gains[channel].at(index);
+            }
         }
-        self.damped = [left_low, right_low];
+        self.damped = lows;
     }
 
     /// Adds echoes (a multiple of four) of the mid signal from `begin` on.
+    #[inline(always)]
     fn add_echoes(&self, echoes: &[Echo], begin: usize, out: &mut [f32]) {
         for four in echoes.chunks_exact(4) {
             let heard = |echo: &Echo| &self.mid[begin - echo.samples..][..out.len()];
@@ -273,6 +282,7 @@ impl Spatial {
     }
 
     /// How a gain moves from where the tick stands on.
+    #[inline(always)]
     fn line(&self, gain: impl Fn(&Gains) -> f32) -> Line {
         let step = (gain(&self.to) - gain(&self.from)) / self.tick as f32;
         Line { from: gain(&self.from), step, seen: self.seen as i32 }
@@ -359,7 +369,7 @@ impl Stage for Spatial {
                 self.begin_tick();
             }
             let (part, rest) = block.split_at_mut((2 * (self.tick - self.seen)).min(block.len()));
-            self.process_part(part);
+            Arch::new().dispatch(Process { spatial: self, part });
             if self.seen == self.tick {
                 self.finish_tick();
             }
@@ -368,13 +378,17 @@ impl Stage for Spatial {
     }
 }
 
-/// Mean power, summed in lanes that are added up in a fixed order.
-fn power(samples: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let mut chunks = samples.chunks_exact(8);
-    for chunk in &mut chunks {
-        (0..8).for_each(|lane| lanes[lane] += chunk[lane] * chunk[lane]);
+/// Works on a part of one tick in the widest vectors the processor has.
+struct Process<'a> {
+    spatial: &'a mut Spatial,
+    part: &'a mut [f32],
+}
+
+impl WithSimd for Process<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.spatial.process_part(self.part);
     }
-    chunks.remainder().iter().zip(&mut lanes).for_each(|(sample, lane)| *lane += sample * sample);
-    lanes.iter().sum::<f32>() / samples.len() as f32
 }

@@ -28,11 +28,11 @@ impl Default for SpatialParameters {
 }
 
 impl Described for SpatialParameters {
-    const PARAMETERS: &'static [Parameter<Self>] = &[
-        Parameter { name: "width", range: 0.0..=2.0, get: |p| p.width, set: |p, value| p.width = value },
-        Parameter { name: "depth", range: 0.0..=1.0, get: |p| p.depth, set: |p, value| p.depth = value },
-        Parameter { name: "pan", range: -1.0..=1.0, get: |p| p.pan, set: |p, value| p.pan = value },
-    ];
+    const PARAMETERS: &'static [Parameter<Self>] = parameters! {
+        width: 0.0..=2.0,
+        depth: 0.0..=1.0,
+        pan: -1.0..=1.0,
+    };
 }
 
 /// What happens to the signals on their way. All neutral: nothing.

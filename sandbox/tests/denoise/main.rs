@@ -1,9 +1,11 @@
 //! De-noise, measured on real speech in noise that is added to it here.
 #![allow(unsafe_code)]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/counting.rs"]
+#[path = "../common/counting.rs"]
 mod counting;
+mod masks;
 
 use std::collections::HashMap;
 use std::f64::consts::{PI, TAU};
