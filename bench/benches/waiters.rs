@@ -6,7 +6,7 @@
 //! the machine stopping for a moment. How long an object is held makes three tables:
 //!
 //! * `a yield`: nothing but the hand-over itself, the hardest for the pool;
-//! * `20 us of work`: what a packet of audio costs, on the worker;
+//! * `20 us of work`: on the worker, which has others go on in the middle of it;
 //! * `1 ms of waiting`: what a request does that waits for something else meanwhile.
 //!
 //! object-pool, a bare channel and a mutexed stack have no line to wait in: whoever finds them empty yields and looks again.
@@ -95,10 +95,16 @@ where
                     waits.push(begun.elapsed().as_nanos() as u64);
                     match hold {
                         Hold::Yield => time::yield_now(),
-                        Hold::Work => spin(WORK),
+                        Hold::Work => {
+                            spin(WORK / 2);
+                            time::yield_now();
+                            spin(WORK / 2);
+                        }
                         Hold::Wait => time::sleep(WAIT),
                     }
                     drop(object);
+                    // Or it would have the worker, and the next object, for itself.
+                    time::yield_now();
                 }
                 waits
             })
@@ -198,9 +204,15 @@ fn of_deadpool(hold: Hold) -> Waits {
                         nothing.0 = black_box(nothing.0) + 1;
                         match hold {
                             Hold::Yield => tokio::task::yield_now().await,
-                            Hold::Work => spin(WORK),
+                            Hold::Work => {
+                                spin(WORK / 2);
+                                tokio::task::yield_now().await;
+                                spin(WORK / 2);
+                            }
                             Hold::Wait => tokio::time::sleep(WAIT).await,
                         }
+                        drop(nothing);
+                        tokio::task::yield_now().await;
                     }
                     waits
                 })

@@ -19,7 +19,8 @@ use crate::runtime::{local, start, CoroutineId, RuntimeOptions, WorkerId};
 
 /// A bounded pool of warm sandboxes. Cheap to clone: all clones are one pool.
 ///
-/// The pool closes when its last clone is dropped; leases that are out come home all the same.
+/// The pool closes when its last clone is dropped; leases that are out come home all the same. Its sandboxes are dropped
+/// then; the factory is dropped once every coroutine (or thread) has ended that gave a lease back before.
 pub struct Pool<S: Sandbox> {
     handle: Arc<Handle<S>>,
 }

@@ -131,7 +131,10 @@ impl<S: Sandbox> Drop for Lease<S> {
                     // Once it is idle its own reference is somebody else's.
                     let shared = cell.take_pool(slot.shared());
                     shared.settle(slot);
-                    cell.keep_pool(shared);
+                    // Nothing more is leased from a closed one.
+                    if !shared.census.look().closed() {
+                        cell.keep_pool(shared);
+                    }
                 }
                 return;
             }
