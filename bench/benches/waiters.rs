@@ -274,7 +274,7 @@ fn of_channel_on_threads(hold: Hold) -> Waits {
 }
 
 /// Goes back onto its stack when it is dropped.
-struct FromStack(Option<Box<Nothing>>, Arc<(Mutex<Vec<Box<Nothing>>>, Condvar)>);
+struct FromStack(Option<Nothing>, Arc<(Mutex<Vec<Nothing>>, Condvar)>);
 
 impl Drop for FromStack {
     fn drop(&mut self) {
@@ -286,12 +286,12 @@ impl Drop for FromStack {
     }
 }
 
-fn stack(objects: usize) -> Arc<(Mutex<Vec<Box<Nothing>>>, Condvar)> {
-    Arc::new((Mutex::new((0..objects).map(|_| Box::new(Nothing(0))).collect()), Condvar::new()))
+fn stack(objects: usize) -> Arc<(Mutex<Vec<Nothing>>, Condvar)> {
+    Arc::new((Mutex::new((0..objects).map(|_| Nothing(0)).collect()), Condvar::new()))
 }
 
 fn of_stack(hold: Hold) -> Waits {
-    coroutines(hold, &stack(hold.objects()), |stack: &Arc<(Mutex<Vec<Box<Nothing>>>, Condvar)>| loop {
+    coroutines(hold, &stack(hold.objects()), |stack: &Arc<(Mutex<Vec<Nothing>>, Condvar)>| loop {
         let nothing = stack.0.lock().unwrap().pop();
         if nothing.is_some() {
             break FromStack(nothing, Arc::clone(stack));
@@ -301,7 +301,7 @@ fn of_stack(hold: Hold) -> Waits {
 }
 
 fn of_stack_on_threads(hold: Hold) -> Waits {
-    threads(hold, &stack(hold.objects()), |stack: &Arc<(Mutex<Vec<Box<Nothing>>>, Condvar)>| {
+    threads(hold, &stack(hold.objects()), |stack: &Arc<(Mutex<Vec<Nothing>>, Condvar)>| {
         let mut nothings = stack.0.lock().unwrap();
         loop {
             if let Some(nothing) = nothings.pop() {

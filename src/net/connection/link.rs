@@ -73,6 +73,10 @@ pub(crate) struct Link<A: App> {
 enum Queue {
     /// Nothing: a parked connection holds no room for messages.
     Empty,
+    #[expect(
+        clippy::box_collection,
+        reason = "a connection for which nothing waits, so nearly every one, is to be small"
+    )]
     Waiting(Box<VecDeque<Message>>),
     /// Nothing any more: the connection has ended.
     Closed,
