@@ -21,8 +21,8 @@ pub const MAX_WORKERS: usize = 128;
 
 /// How many stacks of ended coroutines are kept for new ones. `may` keeps 1,000, takes the one that has lain there for
 /// longest, and never gives one back: soon each of them has three pages resident, 12 MB for good however few coroutines
-/// there are. A stack that has to be mapped costs a few microseconds, so there are enough for the requests of some
-/// hundred busy connections to come and go.
+/// there are. A stack that has to be mapped costs system calls, so there are enough for the requests of some hundred busy
+/// connections to come and go.
 const STACKS_KEPT: usize = 256;
 
 impl Default for RuntimeOptions {

@@ -71,7 +71,7 @@ pub use status::{PoolStatus, WaitTime};
 /// A processing environment that is costly to build and holds state, made to be used again and again.
 pub trait Sandbox: Send + 'static {
     /// Whether [`reset`](Self::reset) runs on the deep stack. Default: it does, which is right for every reset. `false`
-    /// saves the way there and back, which takes longer than all else of an uncontended return: for a reset that needs
+    /// saves the way there and back, a quarter of an uncontended checkout and return: for a reset that needs
     /// next to nothing of a coroutine's 32 KiB in any case, so one that neither formats, nor logs, nor calls what it does
     /// not know.
     const RESETS_ON_DEEP_STACK: bool = true;
