@@ -19,6 +19,12 @@ pub struct RuntimeOptions {
 /// The most workers a runtime has; `may` keeps that many selectors inline.
 pub const MAX_WORKERS: usize = 128;
 
+/// How many stacks of ended coroutines are kept for new ones. `may` keeps 1,000, takes the one that has lain there for
+/// longest, and never gives one back: soon each of them has three pages resident, 12 MB for good however few coroutines
+/// there are. A stack that has to be mapped costs system calls, so there are enough for the requests of some hundred busy
+/// connections to come and go.
+const STACKS_KEPT: usize = 256;
+
 impl Default for RuntimeOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -71,7 +77,9 @@ static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 /// nothing. Spawning starts it with the defaults where nobody did before.
 pub fn start(options: RuntimeOptions) -> &'static Runtime {
     RUNTIME.get_or_init(|| {
-        may::config().set_workers(options.workers).set_worker_pin(options.pin);
+        let config = may::config();
+        config.set_pool_capacity(STACKS_KEPT);
+        config.set_workers(options.workers).set_worker_pin(options.pin);
         // Another part of the process may have started may's workers before us: what it says is what runs.
         let workers = may::config().get_workers();
         worker::prepare(workers);

@@ -5,6 +5,7 @@ mod home;
 mod line;
 mod model;
 mod overflow;
+mod returns;
 mod stress;
 mod support;
 mod upkeep;

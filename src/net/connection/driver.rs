@@ -66,7 +66,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
             Ok(Leave::Upgraded) => {
                 if let Protocol::Http(state) = &mut body.protocol {
                     match state.take_upgraded() {
-                        Some(upgraded) => body.protocol = Protocol::Socket(upgraded),
+                        Some(upgraded) => body.protocol = Protocol::Socket(*upgraded),
                         None => break,
                     }
                 }

@@ -34,7 +34,8 @@ pub(crate) struct HttpState<S> {
     idle_due: u64,
     /// There are too many connections: the first request gets 503.
     refused: bool,
-    upgraded: Option<SocketState<S>>,
+    /// Boxed, or every connection would have room for both protocols twice.
+    upgraded: Option<Box<SocketState<S>>>,
 }
 
 impl<S> HttpState<S> {
@@ -50,7 +51,7 @@ impl<S> HttpState<S> {
     }
 
     /// The WebSocket that the connection has become.
-    pub(crate) fn take_upgraded(&mut self) -> Option<SocketState<S>> {
+    pub(crate) fn take_upgraded(&mut self) -> Option<Box<SocketState<S>>> {
         self.upgraded.take()
     }
 }
@@ -208,7 +209,8 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
             Ok((accept, endpoint)) => {
                 let rest = std::mem::take(&mut state.input);
                 front.counters.upgrades.fetch_add(1, Ordering::Relaxed);
-                state.upgraded = Some(SocketState::new(endpoint, rest, driver.now(), &front.options));
+                let upgraded = SocketState::new(endpoint, rest, driver.now(), &front.options);
+                state.upgraded = Some(Box::new(upgraded));
                 if !driver.write_all(accept.as_bytes(), &[]) {
                     return Next::Leave(Leave::Drop);
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use crossbeam::atomic::AtomicCell;
@@ -22,6 +22,18 @@ use crate::runtime::time::Waiter;
 
 /// No deadline; no reminder in the wheel.
 pub(crate) const NEVER: u64 = u64::MAX;
+
+/// A tick of the wheel in 32 bits, which it outgrows after 17 years; later ticks are all the same, and come too early.
+pub(crate) struct ShortTick;
+
+impl ShortTick {
+    /// None.
+    pub(crate) const NEVER: u32 = u32::MAX;
+
+    pub(crate) fn of(tick: u64) -> u32 {
+        u32::try_from(tick).unwrap_or(u32::MAX).min(u32::MAX - 1)
+    }
+}
 
 /// What starts the driver of a parked connection.
 pub(crate) const PARKED_INTEREST: Flags = Flags::READ
@@ -43,8 +55,8 @@ pub(crate) struct Link<A: App> {
     pub(crate) body: AtomicCell<Option<Box<Body<A>>>>,
     /// Where the driver waits; `None` until it first does.
     pub(crate) waiter: Mutex<Option<Arc<Waiter>>>,
-    /// Messages from elsewhere; `None` once the connection has ended.
-    queue: Mutex<Option<VecDeque<Message>>>,
+    /// Messages from elsewhere.
+    queue: Mutex<Queue>,
     /// When the driver wants to be reminded, in the poller's milliseconds; [`NEVER`] if not.
     pub(crate) deadline: AtomicU64,
     /// The id of the coroutine that drives it and has not left it in order; 0 when there is none.
@@ -53,8 +65,21 @@ pub(crate) struct Link<A: App> {
     pub(crate) received: Charge,
     /// What waits to be written to a WebSocket.
     pub(crate) unsent: Charge,
-    /// The tick at which the wheel will look at `deadline`; [`NEVER`] if it will not.
-    pub(crate) reminder: AtomicU64,
+    /// The tick at which the wheel will look at `deadline`, as [`ShortTick`] has it.
+    pub(crate) reminder: AtomicU32,
+}
+
+/// What others have for the client.
+enum Queue {
+    /// Nothing: a parked connection holds no room for messages.
+    Empty,
+    #[expect(
+        clippy::box_collection,
+        reason = "a connection for which nothing waits, so nearly every one, is to be small"
+    )]
+    Waiting(Box<VecDeque<Message>>),
+    /// Nothing any more: the connection has ended.
+    Closed,
 }
 
 /// The part of a connection that belongs to its driver.
@@ -69,6 +94,23 @@ pub(crate) enum Protocol<A: App> {
     Socket(SocketState<A::Socket>),
     /// Nothing any more.
     Goodbye(Goodbye),
+}
+
+/// The allocations of an idle connection, its endpoint's own aside.
+#[cfg(test)]
+pub(crate) struct IdleBytes {
+    pub(crate) shared: usize,
+    pub(crate) own: usize,
+}
+
+#[cfg(test)]
+pub(crate) fn idle_bytes<A: App>() -> IdleBytes {
+    let counts_of_arc = 2 * size_of::<usize>();
+    let endpoint_beyond_a_pointer = size_of::<A::Socket>().saturating_sub(2 * size_of::<usize>());
+    IdleBytes {
+        shared: counts_of_arc + size_of::<Link<A>>(),
+        own: size_of::<Body<A>>() - endpoint_beyond_a_pointer,
+    }
 }
 
 impl<A: App> Link<A> {
@@ -88,9 +130,9 @@ impl<A: App> Link<A> {
             token,
             body: AtomicCell::new(Some(Box::new(body))),
             waiter: Mutex::new(None),
-            queue: Mutex::new(Some(VecDeque::new())),
+            queue: Mutex::new(Queue::Empty),
             deadline: AtomicU64::new(NEVER),
-            reminder: AtomicU64::new(NEVER),
+            reminder: AtomicU32::new(ShortTick::NEVER),
             driver: AtomicU64::new(0),
             received: Charge::default(),
             unsent: Charge::default(),
@@ -110,7 +152,8 @@ impl<A: App> Link<A> {
         // The poller clears `reminder` before it reads `deadline`; here it is the other way round, so one of the two
         // sees what the other did.
         self.deadline.store(deadline, Ordering::SeqCst);
-        if deadline != NEVER && Poller::<A>::tick_of(deadline) < self.reminder.load(Ordering::SeqCst) {
+        let reminder = self.reminder.load(Ordering::SeqCst);
+        if deadline != NEVER && ShortTick::of(Poller::<A>::tick_of(deadline)) < reminder {
             self.poller.remind(self, deadline);
         }
     }
@@ -118,11 +161,10 @@ impl<A: App> Link<A> {
     /// The oldest message that somebody else queued.
     pub(crate) fn pop_message(&self) -> Option<Message> {
         let mut queue = self.queue.lock();
-        let queue = queue.as_mut()?;
-        let message = queue.pop_front();
-        if queue.is_empty() {
-            // A parked connection holds no room for messages.
-            *queue = VecDeque::new();
+        let Queue::Waiting(messages) = &mut *queue else { return None };
+        let message = messages.pop_front();
+        if messages.is_empty() {
+            *queue = Queue::Empty;
         }
         message
     }
@@ -152,7 +194,8 @@ impl<A: App> Link<A> {
 
     /// Takes no more messages.
     pub(crate) fn close_queue(&self) {
-        drop(self.queue.lock().take());
+        let messages = std::mem::replace(&mut *self.queue.lock(), Queue::Closed);
+        drop(messages);
     }
 
     /// Ends the connection for the client. What is left in the kernel's buffer is still sent.
@@ -167,11 +210,14 @@ impl<A: App> Recipient for Link<A> {
         {
             let limit = self.poller.front.options.max_queued_messages;
             let mut queue = self.queue.lock();
-            let queue = queue.as_mut().ok_or(SendError::Gone)?;
-            if queue.len() >= limit {
-                return Err(SendError::QueueFull { queued: queue.len(), limit });
+            match &mut *queue {
+                Queue::Closed => return Err(SendError::Gone),
+                Queue::Waiting(messages) if messages.len() >= limit => {
+                    return Err(SendError::QueueFull { queued: messages.len(), limit });
+                }
+                Queue::Waiting(messages) => messages.push_back(message),
+                Queue::Empty => *queue = Queue::Waiting(Box::new(VecDeque::from([message]))),
             }
-            queue.push_back(message);
         }
         self.signal(Flags::QUEUE);
         Ok(())

@@ -3,7 +3,7 @@
 //! ```text
 //!   Link (shared)                        Body (owned by who drives, or lies in the Link while parked)
 //!     socket, drive state, queue,          readiness of the socket
-//!     deadline, home poller                HTTP: bytes read so far | WebSocket: endpoint, decoder, unsent bytes
+//!     deadline, home poller                HTTP: bytes read so far | WebSocket: endpoint, what is under way
 //! ```
 //!
 //! Only the driver reads and writes the socket. Everybody else leaves a flag and perhaps a message.
@@ -20,7 +20,10 @@ mod output;
 mod pace;
 mod poller;
 mod socket;
+mod transport;
 mod turns;
 
 pub(crate) use driver::drive;
+#[cfg(test)]
+pub(crate) use link::{idle_bytes, IdleBytes};
 pub(crate) use poller::{FrontShared, Poller};

@@ -13,7 +13,7 @@ use slab::Slab;
 
 use super::http::HttpState;
 use super::io::Readiness;
-use super::link::{Body, Link, Protocol, NEVER};
+use super::link::{Body, Link, Protocol, ShortTick, NEVER};
 use super::turns::Turns;
 use crate::net::app::App;
 use crate::net::buffers::Buffers;
@@ -273,7 +273,7 @@ impl<A: App> Poller<A> {
     fn enter(wheel: &mut Wheel<(u64, u64)>, link: &Link<A>, deadline: u64) {
         let promised = wheel.due_tick(Self::tick_of(deadline));
         wheel.insert(promised, (link.token, promised));
-        link.reminder.store(promised, Ordering::SeqCst);
+        link.reminder.store(ShortTick::of(promised), Ordering::SeqCst);
     }
 
     fn tick(&self, due: &mut Vec<(u64, u64)>, expired: &mut VecDeque<Arc<Link<A>>>) {
@@ -287,10 +287,10 @@ impl<A: App> Poller<A> {
                     continue;
                 };
                 // An earlier reminder has been entered since: this one is void.
-                if link.reminder.load(Ordering::SeqCst) != promised {
+                if link.reminder.load(Ordering::SeqCst) != ShortTick::of(promised) {
                     continue;
                 }
-                link.reminder.store(NEVER, Ordering::SeqCst);
+                link.reminder.store(ShortTick::NEVER, Ordering::SeqCst);
                 match link.deadline.load(Ordering::SeqCst) {
                     NEVER => {}
                     deadline if deadline <= now => expired.push_back(Arc::clone(link)),

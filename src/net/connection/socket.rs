@@ -6,18 +6,16 @@ use std::time::Instant;
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
 use super::link::{Link, NEVER};
-use super::output::Output;
-use super::pace::{Demand, Pace, WritePace};
+use super::pace::Demand;
 use super::poller::millis;
+use super::transport::Transport;
 use crate::net::app::App;
-use crate::net::buffers::BUFFER_BYTES;
 use crate::net::endpoint::{CloseCode, Closed, Endpoint, Flow, Message, Outbox};
 use crate::net::handle::{ConnectionHandle, Recipient};
 use crate::net::options::NetOptions;
 use crate::net::poller::{Flags, TICK_MS};
 use crate::net::websocket::{
-    encode_close, encode_message, encode_ping, encode_pong, frame_len, Decoder, Incoming, Violation,
-    MAX_CONTROL_FRAME, NO_ROOM,
+    encode_close, encode_message, encode_ping, encode_pong, frame_len, Incoming, Violation, NO_ROOM,
 };
 
 /// So many frames in a row, then others have their turn.
@@ -26,28 +24,23 @@ const FRAMES_IN_A_ROW: usize = 64;
 const QUEUE_ROUNDS: usize = 4;
 /// Answers to messages that came together are sent together, up to about so many bytes.
 const BATCH_BYTES: usize = 16 * 1024;
-/// A parked connection keeps an output buffer of at most this size.
-const SMALL_OUTPUT: usize = 256;
 
-/// What a WebSocket connection keeps between its drivers.
+/// What a WebSocket connection keeps between its drivers. It is small: an idle connection has nothing but this.
 pub(crate) struct SocketState<S> {
+    core: Core<S>,
+    /// `None` while nothing is under way and nobody drives.
+    transport: Option<Box<Transport>>,
+}
+
+/// What it always keeps.
+struct Core<S> {
     endpoint: S,
-    decoder: Decoder,
-    /// Read and not decoded: only while something is in the way, so never between drivers.
-    input: Vec<u8>,
-    /// How much of `input` has been decoded.
-    decoded: usize,
-    output: Output,
     is_open: bool,
+    pinged: bool,
     /// Set once the connection is to end: why, and until when the client may take its part in it.
     closing: Option<Closing>,
     /// When the client was last heard of, in the poller's milliseconds.
     heard: u64,
-    pinged: bool,
-    /// How fast the message comes in that is under way.
-    receiving: Pace,
-    /// How fast the client takes what is unwritten.
-    pace: WritePace,
 }
 
 /// The message that has begun comes in too slowly.
@@ -63,40 +56,18 @@ struct Closing {
 impl<S: Endpoint> SocketState<S> {
     /// A connection that has just been upgraded; `input` came with the handshake.
     pub(crate) fn new(endpoint: S, input: Vec<u8>, now: u64, options: &NetOptions) -> SocketState<S> {
-        // Small messages make it no larger than one of them beyond `max_unsent_bytes`.
-        let usual = 2 * options.max_unsent_bytes.max(BUFFER_BYTES);
-        let decoder = Decoder::new(endpoint.max_message());
+        let transport = Transport::new(endpoint.max_message(), input, options);
         SocketState {
-            endpoint,
-            decoder,
-            input,
-            decoded: 0,
-            output: Output::new(usual),
-            is_open: false,
-            closing: None,
-            heard: now,
-            pinged: false,
-            receiving: Pace::default(),
-            pace: WritePace::default(),
+            core: Core { endpoint, is_open: false, pinged: false, closing: None, heard: now },
+            transport: Some(Box::new(transport)),
         }
     }
 
     /// The endpoint panicked: tells the client as well as it can. The endpoint is not called again.
     pub(crate) fn fail<A: App<Socket = S>>(&mut self, driver: &mut Driver<'_, A>) {
-        self.append_control(|output| encode_close(output, Some(CloseCode::Error), "the server failed"));
-        driver.write_all(self.output.unwritten(), &[]);
-    }
-
-    /// Appends a control frame, for which there always is room.
-    fn append_control(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
-        let _ = self.output.append(MAX_CONTROL_FRAME, |_| true, encode);
-    }
-
-    fn begin_closing(&mut self, now: u64, timeout: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
-        if self.closing.is_none() {
-            self.append_control(|output| encode_close(output, code, reason));
-            self.closing = Some(Closing { why, due: now + timeout, agreed: false });
-        }
+        let Some(transport) = &mut self.transport else { return };
+        transport.append_control(|output| encode_close(output, Some(CloseCode::Error), "the server failed"));
+        driver.write_all(transport.output.unwritten(), &[]);
     }
 }
 
@@ -110,7 +81,8 @@ enum Step {
 /// The driver's part that does not outlive it.
 struct Session<'d, 'l, A: App> {
     driver: &'d mut Driver<'l, A>,
-    state: &'d mut SocketState<A::Socket>,
+    state: &'d mut Core<A::Socket>,
+    transport: &'d mut Transport,
     held: <A::Socket as Endpoint>::Held,
     outbox: Outbox,
     close_timeout: u64,
@@ -122,7 +94,18 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut SocketState<A:
     let close_timeout = millis(driver.link.poller.front.options.close_timeout);
     let outbox = Outbox::of(ConnectionHandle::new(weak as std::sync::Weak<dyn Recipient>));
     let held = Default::default();
-    Session { driver, state, held, outbox, close_timeout }.run()
+    let SocketState { core: state, transport } = state;
+    let options = &driver.link.poller.front.options;
+    let leave = {
+        let transport = transport.get_or_insert_with(|| {
+            Box::new(Transport::new(state.endpoint.max_message(), Vec::new(), options))
+        });
+        Session { driver, state, transport, held, outbox, close_timeout }.run()
+    };
+    if leave == Leave::Park {
+        *transport = transport.take().and_then(Transport::laid_aside);
+    }
+    leave
 }
 
 impl<A: App> Session<'_, '_, A> {
@@ -182,7 +165,7 @@ impl<A: App> Session<'_, '_, A> {
             Ok(Step::Idle) if rounds == QUEUE_ROUNDS => Step::Again,
             Ok(step) => step,
             Err(violation) => {
-                self.state.decoder.abandon();
+                self.transport.decoder.abandon();
                 self.driver.link.received.shrink_to(&self.driver.link.poller.front, 0);
                 let why = match violation {
                     NO_ROOM => Closed::NoRoom,
@@ -202,14 +185,17 @@ impl<A: App> Session<'_, '_, A> {
     }
 
     fn close(&mut self, now: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
-        self.state.begin_closing(now, self.close_timeout, code, reason, why);
+        if self.state.closing.is_none() {
+            self.transport.append_control(|output| encode_close(output, code, reason));
+            self.state.closing = Some(Closing { why, due: now + self.close_timeout, agreed: false });
+        }
     }
 
     /// Moves what others sent into the output, as far as there is room. Whether there was anything.
     fn encode_queue(&mut self) -> bool {
         let limit = self.driver.link.poller.front.options.max_unsent_bytes;
         let mut moved = false;
-        while self.state.closing.is_none() && self.state.output.len() < limit {
+        while self.state.closing.is_none() && self.transport.output.len() < limit {
             let Some(message) = self.driver.link.pop_message() else { break };
             self.encode(&message);
             moved = true;
@@ -230,33 +216,33 @@ impl<A: App> Session<'_, '_, A> {
         let link = self.driver.link;
         let grant = |excess| link.unsent.grow_to(&link.poller.front, excess);
         let encode = |output: &mut Vec<u8>| encode_message(output, message);
-        if !self.state.output.append(frame_len(message), grant, encode) {
+        if !self.transport.output.append(frame_len(message), grant, encode) {
             self.close(self.driver.now(), Some(NO_ROOM.code), NO_ROOM.reason, Closed::NoRoom);
         }
     }
 
     /// Writes what it can. `false`: the client is gone.
     fn flush(&mut self) -> bool {
-        let state = &mut *self.state;
-        if state.output.len() == 0 {
+        let transport = &mut *self.transport;
+        if transport.output.len() == 0 {
             return true;
         }
-        let Ok(written) = self.driver.write(state.output.unwritten(), &[]) else { return false };
-        state.output.advance(written);
-        if state.output.len() == 0 {
-            state.pace.end();
+        let Ok(written) = self.driver.write(transport.output.unwritten(), &[]) else { return false };
+        transport.output.advance(written);
+        if transport.output.len() == 0 {
+            transport.pace.end();
         } else {
-            let demand = Demand::to_read(&self.driver.link.poller.front.options, state.output.excess());
-            state.pace.note(written, true, self.driver.now(), demand);
+            let demand = Demand::to_read(&self.driver.link.poller.front.options, transport.output.excess());
+            transport.pace.note(written, true, self.driver.now(), demand);
         }
         let link = self.driver.link;
-        link.unsent.shrink_to(&link.poller.front, state.output.excess());
+        link.unsent.shrink_to(&link.poller.front, transport.output.excess());
         true
     }
 
     /// Whether the client has read too little of what waits for it.
     fn write_is_due(&self, now: u64) -> bool {
-        self.state.pace.due() <= now
+        self.transport.pace.due() <= now
     }
 
     /// Whether something depends on that nothing has come from the client until `now`.
@@ -264,7 +250,7 @@ impl<A: App> Session<'_, '_, A> {
         let options = &self.driver.link.poller.front.options;
         let silent = now.saturating_sub(self.state.heard);
         silent >= millis(options.ping_after.min(options.socket_idle))
-            || self.state.receiving.due() <= now
+            || self.transport.receiving.due() <= now
             || self.endpoint_deadline().is_some_and(|deadline| deadline <= now)
     }
 
@@ -287,7 +273,7 @@ impl<A: App> Session<'_, '_, A> {
             return Some(Step::Leave(Leave::Drop));
         }
         if let Some(closing) = &self.state.closing {
-            let all_written = self.state.output.len() == 0;
+            let all_written = self.transport.output.len() == 0;
             if closing.agreed && all_written || closing.due <= now {
                 return Some(Step::Leave(if all_written { Leave::Close } else { Leave::Drop }));
             }
@@ -303,7 +289,7 @@ impl<A: App> Session<'_, '_, A> {
         }
         if silent >= ping_after && !self.state.pinged {
             self.state.pinged = true;
-            self.state.append_control(encode_ping);
+            self.transport.append_control(encode_ping);
             return Some(Step::Again);
         }
         if self.endpoint_deadline().is_some_and(|deadline| deadline <= now) {
@@ -337,9 +323,9 @@ impl<A: App> Session<'_, '_, A> {
                 if !self.flush() {
                     return Ok(Step::Leave(Leave::Drop));
                 }
-                return Ok(if self.state.output.len() == 0 { Step::Again } else { Step::Idle });
+                return Ok(if self.transport.output.len() == 0 { Step::Again } else { Step::Idle });
             }
-            if self.state.output.len() >= limit {
+            if self.transport.output.len() >= limit {
                 // The client has to read first. When it does there is an edge.
                 return Ok(Step::Idle);
             }
@@ -347,27 +333,27 @@ impl<A: App> Session<'_, '_, A> {
             if (handled >= FRAMES_IN_A_ROW || self.driver.turn_is_over()) && self.has_more_to_read() {
                 return Ok(if self.flush() { Step::Again } else { Step::Leave(Leave::Drop) });
             }
-            let mut rest = &self.state.input[self.state.decoded..];
+            let mut rest = &self.transport.input[self.transport.decoded..];
             let before = rest.len();
             let link = self.driver.link;
             let grant = |charge| link.received.grow_to(&link.poller.front, charge);
-            let found = self.state.decoder.decode(&mut rest, grant)?;
-            self.state.decoded += before - rest.len();
+            let found = self.transport.decoder.decode(&mut rest, grant)?;
+            self.transport.decoded += before - rest.len();
             match found {
                 Some(incoming) => {
                     handled += 1;
-                    if !self.state.decoder.is_amid() {
-                        self.state.receiving.end();
+                    if !self.transport.decoder.is_amid() {
+                        self.transport.receiving.end();
                     }
                     self.handle(incoming);
                     // The message has gone, or lies in the output.
                     self.driver
                         .link
                         .received
-                        .shrink_to(&self.driver.link.poller.front, self.state.decoder.charge());
+                        .shrink_to(&self.driver.link.poller.front, self.transport.decoder.charge());
                     // What works for its answer is worth sending at once; mere echoes go together.
                     let at_once = self.state.endpoint.must_stay(&self.held);
-                    if (at_once || self.state.output.len() >= BATCH_BYTES) && !self.flush() {
+                    if (at_once || self.transport.output.len() >= BATCH_BYTES) && !self.flush() {
                         return Ok(Step::Leave(Leave::Drop));
                     }
                 }
@@ -375,12 +361,12 @@ impl<A: App> Session<'_, '_, A> {
                     if !self.flush() {
                         return Ok(Step::Leave(Leave::Drop));
                     }
-                    if self.state.decoder.is_amid() {
+                    if self.transport.decoder.is_amid() {
                         let demand = self.demand_on_sender();
-                        self.state.receiving.begin(self.driver.now(), demand);
+                        self.transport.receiving.begin(self.driver.now(), demand);
                     }
                     if let Some(step) = self.read_more() {
-                        let due = self.state.receiving.due();
+                        let due = self.transport.receiving.due();
                         let is_late = due != NEVER && matches!(step, Step::Idle) && due <= self.driver.now();
                         return if is_late { Err(TOO_SLOW) } else { Ok(step) };
                     }
@@ -390,17 +376,17 @@ impl<A: App> Session<'_, '_, A> {
     }
 
     fn has_more_to_read(&self) -> bool {
-        self.state.decoded < self.state.input.len() || self.driver.readiness.may_read()
+        self.transport.decoded < self.transport.input.len() || self.driver.readiness.may_read()
     }
 
     fn demand_on_sender(&self) -> Demand {
-        Demand::to_send(&self.driver.link.poller.front.options, self.state.decoder.charge())
+        Demand::to_send(&self.driver.link.poller.front.options, self.transport.decoder.charge())
     }
 
     /// Reads once into an empty buffer; `None`: there is something.
     fn read_more(&mut self) -> Option<Step> {
-        self.state.decoded = 0;
-        self.state.input.clear();
+        self.transport.decoded = 0;
+        self.transport.input.clear();
         self.driver.take_socket_flags();
         if !self.driver.readiness.may_read() {
             self.give_input_back();
@@ -410,15 +396,15 @@ impl<A: App> Session<'_, '_, A> {
                 Step::Idle
             });
         }
-        if self.state.input.capacity() == 0 {
-            self.state.input = self.driver.link.poller.buffers.take();
+        if self.transport.input.capacity() == 0 {
+            self.transport.input = self.driver.link.poller.buffers.take();
         }
-        match self.driver.read(&mut self.state.input) {
+        match self.driver.read(&mut self.transport.input) {
             Ok(ReadOutcome::Bytes(length)) => {
                 self.state.heard = self.driver.now();
                 self.state.pinged = false;
                 let demand = self.demand_on_sender();
-                self.state.receiving.progress(length, self.state.heard, demand);
+                self.transport.receiving.progress(length, self.state.heard, demand);
                 None
             }
             Ok(ReadOutcome::Nothing) => {
@@ -430,7 +416,7 @@ impl<A: App> Session<'_, '_, A> {
     }
 
     fn give_input_back(&mut self) {
-        self.driver.link.poller.buffers.give(std::mem::take(&mut self.state.input));
+        self.driver.link.poller.buffers.give(std::mem::take(&mut self.transport.input));
     }
 
     fn handle(&mut self, incoming: Incoming) {
@@ -442,7 +428,7 @@ impl<A: App> Session<'_, '_, A> {
                 self.after_call(flow);
             }
             Incoming::Ping(payload) if self.state.closing.is_none() => {
-                self.state.append_control(|output| encode_pong(output, &payload));
+                self.transport.append_control(|output| encode_pong(output, &payload));
             }
             Incoming::Close(code) => {
                 let now = self.driver.now();
@@ -462,14 +448,14 @@ impl<A: App> Session<'_, '_, A> {
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
         let limit = options.max_unsent_bytes;
         let now = self.driver.now();
-        let mut deadline = self.state.pace.due();
+        let mut deadline = self.transport.pace.due();
         match &self.state.closing {
             Some(closing) => deadline = deadline.min(closing.due),
             None => {
                 let quiet = if self.state.pinged { idle } else { ping_after.min(idle) };
                 deadline = deadline.min(self.state.heard + quiet);
-                if self.state.output.len() < limit {
-                    deadline = deadline.min(self.state.receiving.due());
+                if self.transport.output.len() < limit {
+                    deadline = deadline.min(self.transport.receiving.due());
                 }
                 if let Some(wanted) = self.endpoint_deadline() {
                     // One that an endpoint leaves in the past must not keep the coroutine spinning.
@@ -479,15 +465,15 @@ impl<A: App> Session<'_, '_, A> {
         }
         let mut interest =
             Flags::READ | Flags::READ_CLOSED | Flags::BROKEN | Flags::QUEUE | Flags::SHUTDOWN | Flags::TIMER;
-        if self.state.output.len() > 0 {
+        if self.transport.output.len() > 0 {
             interest = interest | Flags::WRITE;
         }
-        if self.state.output.len() >= limit {
+        if self.transport.output.len() >= limit {
             interest = interest.without(Flags::READ | Flags::READ_CLOSED | Flags::QUEUE);
         }
-        let must_stay = self.state.output.len() > 0
+        let must_stay = self.transport.output.len() > 0
             || self.state.closing.is_some()
-            || !self.state.input.is_empty()
+            || !self.transport.input.is_empty()
             || self.state.endpoint.must_stay(&self.held);
         let lingers_until = active.saturating_add(linger);
         if must_stay {
@@ -496,7 +482,6 @@ impl<A: App> Session<'_, '_, A> {
             self.driver.wait(interest, deadline.min(lingers_until));
         } else {
             self.driver.link.set_deadline(deadline);
-            self.state.output.free_above(SMALL_OUTPUT);
             return Some(Leave::Park);
         }
         if self.driver.link.state.take(Flags::TIMER) == Flags::NONE {
@@ -507,12 +492,12 @@ impl<A: App> Session<'_, '_, A> {
 
     /// Tells the endpoint how it ended.
     fn end(self, leave: Leave) -> Leave {
-        let Session { driver, state, held, .. } = self;
+        let Session { driver, state, transport, held, .. } = self;
         drop(held);
         driver.link.close_queue();
         let why = state.closing.take().map_or(Closed::Gone, |closing| closing.why);
         state.endpoint.closed(why);
-        driver.link.poller.buffers.give(std::mem::take(&mut state.input));
+        driver.link.poller.buffers.give(std::mem::take(&mut transport.input));
         leave
     }
 }

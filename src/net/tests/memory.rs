@@ -6,6 +6,15 @@ use tungstenite::Message as Client;
 
 use super::*;
 
+/// What 15,000 idle connections keep is these, 15,000 times: a field more must not take another size class.
+#[test]
+fn an_idle_connection_keeps_little() {
+    use crate::net::connection::{idle_bytes, IdleBytes};
+    let IdleBytes { shared, own } = idle_bytes::<TestApp>();
+    assert!(shared <= 160, "{shared} bytes in its link");
+    assert!(own <= 80, "{own} bytes that its driver leaves behind");
+}
+
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 

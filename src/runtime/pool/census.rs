@@ -5,6 +5,10 @@
 //!  -   -  closed  line   building   resetting    leased    idle
 //! ```
 //!
+//! A sandbox that is reset at the end of its lease goes on being counted as leased, and only its record in the registry
+//! tells the difference; as resetting count those that the keeper has taken out of circulation to look at. One change
+//! less for each lease.
+//!
 //! Every change is one atomic operation on the word, so `idle + leased + resetting + building <= capacity` holds at
 //! every look, and whoever changes a count *owns* what it stands for until the next change: one that
 //! moved a sandbox from idle to leased has reserved one of those that lie in the shards.

@@ -19,7 +19,8 @@ use crate::runtime::{local, start, CoroutineId, RuntimeOptions, WorkerId};
 
 /// A bounded pool of warm sandboxes. Cheap to clone: all clones are one pool.
 ///
-/// The pool closes when its last clone is dropped; leases that are out come home all the same.
+/// The pool closes when its last clone is dropped; leases that are out come home all the same. Its sandboxes are dropped
+/// then; the factory is dropped once every coroutine (or thread) has ended that gave a lease back before.
 pub struct Pool<S: Sandbox> {
     handle: Arc<Handle<S>>,
 }
@@ -136,31 +137,31 @@ impl<S: Sandbox> Pool<S> {
     }
 
     /// Leases an idle sandbox that the caller has reserved.
-    #[inline]
+    #[inline(always)]
     fn lease_idle(&self) -> Lease<S> {
         let (worker, home) = self.here();
         let slot = self.shared().take_idle(home.unwrap_or(0), Stage::Leased);
         self.hand_out(slot, worker, home)
     }
 
+    #[inline(never)]
     fn lease(&self, slot: Box<Slot<S>>) -> Lease<S> {
         let (worker, home) = self.here();
         self.hand_out(slot, worker, home)
     }
 
     /// Gives `slot`, which counts as leased, to the current coroutine.
-    #[inline]
+    // So that a lease stays in registers on its way to whoever checks out.
+    #[inline(always)]
     fn hand_out(&self, mut slot: Box<Slot<S>>, worker: Option<WorkerId>, home: Option<usize>) -> Lease<S> {
-        let clock = self.shared().clock;
-        let since = clock.now();
+        let since = self.shared().clock.now();
         // It goes home to where it was last used; a plain thread leaves it where it was.
-        let home = home.unwrap_or(slot.home);
-        slot.home = home;
-        let (id, ticket) = local::with(|local| {
-            let id = slot.lend(Holder { coroutine: local.id(), worker, since });
-            (id, local.tickets.put(slot))
-        });
-        Lease::new(id, ticket, home, since, clock)
+        slot.home = home.unwrap_or(slot.home);
+        Lease::new(local::with(|local| {
+            let key = slot.lend(Holder { coroutine: local.id(), worker, since });
+            local.tickets.put(slot);
+            key
+        }))
     }
 
     /// The worker that runs the caller, and its shard.

@@ -8,7 +8,7 @@
 //! otherwise, and grows by one at every change. The other fields are written only while it is even.
 
 use std::fmt;
-use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{fence, AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::clock::{Clock, Stamp};
@@ -23,6 +23,21 @@ pub struct LeaseId {
     pub(super) place: u32,
     /// Odd, and another one for every lease of this place.
     pub(super) turn: u64,
+}
+
+/// A lease's identity within its coroutine, in one word, for it is handed on by value in every checkout: parts that were
+/// just written can't be read as a whole without waiting for them.
+///
+/// Two leases have the same only if there were 2^36 leases of the same place, or 4,096 pools, between them. All that it has
+/// to tell apart are the few leases that one coroutine holds at a time, from each other and from one that was carried in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct LeaseKey(u64);
+
+impl LeaseKey {
+    #[inline]
+    pub(super) fn of(id: LeaseId) -> Self {
+        Self(u64::from(id.pool) << 52 ^ u64::from(id.place) << 37 ^ (id.turn & ((1 << 37) - 1)))
+    }
 }
 
 impl fmt::Display for LeaseId {
@@ -87,6 +102,8 @@ struct Record {
     built: AtomicU64,
     /// The worker's index plus 1, or 0.
     worker: AtomicU32,
+    /// Whether the sandbox is being reset at the end of its lease; not part of what `turn` keeps whole.
+    resetting: AtomicBool,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -100,6 +117,7 @@ impl Registry {
             coroutine: AtomicU64::new(0),
             built: AtomicU64::new(NEVER),
             worker: AtomicU32::new(0),
+            resetting: AtomicBool::new(false),
         };
         Self { records: (0..capacity).map(|_| record()).collect() }
     }
@@ -129,10 +147,26 @@ impl Registry {
         turn + 1
     }
 
+    /// Since when the sandbox of `place` is lent. Called by the one that holds it.
+    pub(super) fn lent_since(&self, place: u32) -> Stamp {
+        Stamp(self.record(place).since.load(Ordering::Relaxed))
+    }
+
     /// Something begins in the sandbox of `place`, which is lent.
     #[inline]
     pub(super) fn used(&self, place: u32, now: Stamp) {
         self.record(place).used.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The sandbox of `place` is being reset; its lease goes on until that is done.
+    #[inline]
+    pub(super) fn resetting(&self, place: u32) {
+        self.record(place).resetting.store(true, Ordering::Relaxed);
+    }
+
+    /// How many sandboxes are being reset at the end of their lease.
+    pub(super) fn count_resetting(&self) -> usize {
+        self.records.iter().filter(|record| record.resetting.load(Ordering::Relaxed)).count()
     }
 
     /// The lease of `place` is over. Called by the one that held it.
@@ -141,6 +175,7 @@ impl Registry {
         let record = self.record(place);
         let turn = record.turn.load(Ordering::Relaxed);
         debug_assert!(turn % 2 == 1, "place {place} was not lent");
+        record.resetting.store(false, Ordering::Relaxed);
         record.turn.store(turn + 1, Ordering::Release);
     }
 

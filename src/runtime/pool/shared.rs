@@ -330,12 +330,14 @@ impl<S: Sandbox> Shared<S> {
 
     pub(super) fn status(&self) -> PoolStatus {
         let (now, statistics) = (self.census.look(), &self.statistics);
+        // A reset at the end of a lease is no change of the census: that would cost each return another atomic one.
+        let being_reset = self.registry.count_resetting().min(now.leased());
         PoolStatus {
             capacity: self.census.capacity(),
             size: now.size(),
             idle: now.idle(),
-            leased: now.leased(),
-            resetting: now.resetting(),
+            leased: now.leased() - being_reset,
+            resetting: now.resetting() + being_reset,
             building: now.building(),
             waiting: self.line.len(),
             closed: now.closed(),

@@ -6,12 +6,13 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::Instant;
 
 use may::coroutine::is_coroutine;
 
 use super::census::Stage;
 use super::clock::Stamp;
-use super::registry::{Holder, LeaseId};
+use super::registry::{Holder, LeaseId, LeaseKey};
 use super::shared::Shared;
 use super::{AnyError, Sandbox};
 use crate::runtime::{deep_stack, panic_message};
@@ -31,8 +32,8 @@ pub(super) struct Slot<S: Sandbox> {
     poisoned: bool,
     uses: u64,
     built: Stamp,
-    /// The turn of its lease, while it is lent.
-    turn: Option<u64>,
+    /// The turn of its record: odd while it is lent.
+    turn: u64,
 }
 
 /// Why a sandbox ends.
@@ -66,7 +67,7 @@ impl<S: Sandbox> Slot<S> {
             poisoned: false,
             uses: 0,
             built,
-            turn: None,
+            turn: 0,
         })
     }
 
@@ -76,16 +77,26 @@ impl<S: Sandbox> Slot<S> {
 
     /// Writes down that `holder` has it from now on.
     #[inline]
-    pub(super) fn lend(&mut self, holder: Holder) -> LeaseId {
-        let turn = self.shared.registry.lent(self.place, holder);
-        self.turn = Some(turn);
-        LeaseId { pool: self.shared.serial, place: self.place, turn }
+    pub(super) fn lend(&mut self, holder: Holder) -> LeaseKey {
+        self.turn = self.shared.registry.lent(self.place, holder);
+        LeaseKey::of(self.lease_id())
     }
 
-    /// Whether it is lent as `lease`.
+    /// Since when it is lent.
+    pub(super) fn lent_since(&self) -> Instant {
+        self.shared.clock.instant(self.shared.registry.lent_since(self.place))
+    }
+
+    /// The lease that it is lent as, or was last.
     #[inline]
-    pub(super) fn is_lent_as(&self, lease: LeaseId) -> bool {
-        self.turn == Some(lease.turn) && self.place == lease.place && self.shared.serial == lease.pool
+    pub(super) fn lease_id(&self) -> LeaseId {
+        LeaseId { pool: self.shared.serial, place: self.place, turn: self.turn }
+    }
+
+    /// Whether it is lent as the lease with this key.
+    #[inline]
+    pub(super) fn opens_for(&self, key: LeaseKey) -> bool {
+        LeaseKey::of(self.lease_id()) == key
     }
 
     /// Runs `f` on the sandbox, marked as poisoned until `f` comes back.
@@ -106,11 +117,16 @@ impl<S: Sandbox> Slot<S> {
             self.fate = Fate::Poisoned;
             return false;
         };
-        self.shared.census.shift(self.stage, Stage::Resetting);
-        self.stage = Stage::Resetting;
+        self.shared.registry.resetting(self.place);
         // Marked meanwhile, in case it is lost on the way.
         self.poisoned = true;
-        let reset = catch_unwind(AssertUnwindSafe(|| deep_stack::run(|| sandbox.reset())));
+        let reset = catch_unwind(AssertUnwindSafe(|| {
+            if S::RESETS_ON_DEEP_STACK {
+                deep_stack::run(|| sandbox.reset())
+            } else {
+                sandbox.reset()
+            }
+        }));
         self.poisoned = false;
         if let Err(error) = reset.unwrap_or_else(|panic| Err(panicked(&*panic))) {
             self.fate = Fate::ResetFailed(error);
@@ -139,7 +155,8 @@ impl<S: Sandbox> Slot<S> {
 
     #[inline]
     fn end_turn(&mut self) {
-        if self.turn.take().is_some() {
+        if self.turn % 2 == 1 {
+            self.turn += 1;
             self.shared.registry.returned(self.place);
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 /// A pool at one moment.
 ///
 /// `capacity` to `building` are one look at the census, so `size = idle + leased + resetting + building <= capacity`
-/// holds in every status. The counters count since the pool was made; each is exact, but they are read one
+/// holds in every status; only which of the lent sandboxes are being reset just then is looked up after it. The counters count since the pool was made; each is exact, but they are read one
 /// after the other.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PoolStatus {

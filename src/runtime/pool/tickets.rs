@@ -7,9 +7,15 @@
 //!
 //! A list that only grows, by one cell for each lease held at once: a cell stays where it is, and
 //! is borrowed on its own, so code inside one sandbox can use another.
+//!
+//! A cell also remembers the pool whose sandbox lay in it last. A return needs a reference to the pool that does not lie
+//! in the sandbox, for that may be lent and dropped by others before the return is over; with the one in the cell a
+//! coroutine that leases again and again counts it once, and not with two changes of a number that all workers share for
+//! each lease.
 
 use std::any::Any;
 use std::cell::{OnceCell, RefCell, RefMut};
+use std::sync::Arc;
 
 /// What lies in a cell. It goes home when it is dropped, on whatever thread, outside of any coroutine.
 pub(super) type Ticket = Box<dyn Any + Send>;
@@ -20,10 +26,36 @@ pub(crate) struct Tickets {
     first: Cell,
 }
 
+/// One of them.
 #[derive(Default)]
-struct Cell {
+pub(super) struct Cell {
     ticket: RefCell<Option<Ticket>>,
+    /// What the pool shares whose sandbox lay here last, until the coroutine ends or another pool's comes.
+    pool: std::cell::Cell<Option<Arc<dyn Any + Send + Sync>>>,
     next: OnceCell<Box<Cell>>,
+}
+
+impl Cell {
+    /// Borrows what lies in it; `None` when it is borrowed already.
+    #[inline]
+    pub(super) fn borrow(&self) -> Option<RefMut<'_, Option<Ticket>>> {
+        self.ticket.try_borrow_mut().ok()
+    }
+
+    /// A reference to `pool` besides the given one: that which lies here, if it is of this pool.
+    #[inline]
+    pub(super) fn take_pool<P: Any + Send + Sync>(&self, pool: &Arc<P>) -> Arc<P> {
+        match self.pool.take().map(Arc::downcast) {
+            Some(Ok(known)) if Arc::ptr_eq(&known, pool) => known,
+            _ => Arc::clone(pool),
+        }
+    }
+
+    /// Keeps a reference for the next one.
+    #[inline]
+    pub(super) fn keep_pool<P: Any + Send + Sync>(&self, pool: Arc<P>) {
+        self.pool.set(Some(pool));
+    }
 }
 
 impl Tickets {
@@ -44,14 +76,15 @@ impl Tickets {
         }
     }
 
-    /// Borrows cell `number`; `None` when it is borrowed already, or there is no such cell.
+    /// All of them.
     #[inline]
+    pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {
+        std::iter::successors(Some(&self.first), |cell| cell.next.get().map(|next| &**next))
+    }
+
+    /// Borrows cell `number`; `None` when it is borrowed already, or there is no such cell.
     pub(super) fn cell(&self, number: usize) -> Option<RefMut<'_, Option<Ticket>>> {
-        let mut cell = &self.first;
-        for _ in 0..number {
-            cell = cell.next.get()?;
-        }
-        cell.ticket.try_borrow_mut().ok()
+        self.cells().nth(number)?.borrow()
     }
 }
 
