@@ -37,3 +37,4 @@ pub use plan::{Mode, Plan, PlanError, Work};
 pub use report::{hgrm, json, text};
 pub use run::{run, Interrupt, Outcome, RunError};
 pub use totals::{Fault, Problem, Totals};
+pub use workload::voice::Voice;

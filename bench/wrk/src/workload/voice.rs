@@ -20,9 +20,9 @@ const PIECE_BYTES: usize = 2 * 320;
 /// Clients begin this many packets apart; no divisor of the usual lengths, so that few share a place.
 const APART: usize = 37;
 
-/// The ring.
+/// A recorded voice as a ring of Opus packets of 20 ms; each client speaks it from a place of its own.
 #[derive(Debug)]
-pub(crate) struct Voice {
+pub struct Voice {
     packets: Vec<Box<[u8]>>,
     /// Level of each packet as a decoder that runs round the ring hears it, in dBFS.
     pub(crate) levels: Vec<f32>,
@@ -33,7 +33,7 @@ impl Voice {
     ///
     /// # Errors
     /// A sentence, if the codec refuses.
-    pub(crate) fn recorded() -> Result<Self, String> {
+    pub fn recorded() -> Result<Self, String> {
         let packets = encode(samples_of(RECORDING)?).map_err(|error| format!("the voice: {error}"))?;
         let levels = levels(&packets).map_err(|error| format!("the voice: {error}"))?;
         Ok(Self { packets, levels })
@@ -49,7 +49,8 @@ impl Voice {
         (client.wrapping_mul(APART) + sequence as usize) % self.len()
     }
 
-    pub(crate) fn packet(&self, client: usize, sequence: u64) -> &[u8] {
+    /// Message `sequence` of `client`.
+    pub fn packet(&self, client: usize, sequence: u64) -> &[u8] {
         &self.packets[self.place(client, sequence)]
     }
 }
