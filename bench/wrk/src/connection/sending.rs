@@ -17,6 +17,7 @@ impl Connection {
         shared.outgoing.clear();
         while self.under_way.len() < shared.plan.in_flight {
             let due = match &shared.schedule {
+                None if shared.window.is_some_and(|(_, end)| now >= end) => break,
                 None => now,
                 Some(schedule) if self.round < schedule.rounds_of(self.place) => {
                     let due = schedule.due_of(self.place, self.round);
