@@ -121,7 +121,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(client: usize, place: usize, shared: &Shared<'_>) -> Result<Self, String> {
-        let decodes = shared.plan.decode_every > 0 && client % shared.plan.decode_every == 0;
+        let decodes = shared.plan.decode_every > 0 && client.is_multiple_of(shared.plan.decode_every);
         let listener = match shared.messages {
             Messages::Opus(voice) if decodes => {
                 let listener = Listener::new(voice).map_err(|error| format!("a decoder: {error}"))?;

@@ -233,7 +233,11 @@ impl Connection {
                     if let Some(listener) = &mut self.listener {
                         listener.reset();
                     }
-                    self.send_what_may_go(now, shared);
+                    match shared.plan.mode {
+                        // it is as idle as it will be; the report says that it was refused
+                        Mode::Hold | Mode::AtOnce => self.settle(shared),
+                        Mode::Stream | Mode::Handshakes => self.send_what_may_go(now, shared),
+                    }
                 }
             }
             _ => {}
@@ -256,7 +260,11 @@ impl Connection {
             self.measured += 1;
         }
         // in an open loop also what comes after the end counts, if it was due before
-        let counts = if shared.schedule.is_some() { shared.measures(sent.due) } else { shared.measures(now) };
+        let counts = match (shared.plan.mode, &shared.schedule) {
+            (Mode::Hold, _) => true,
+            (_, Some(_)) => shared.measures(sent.due),
+            (_, None) => shared.measures(now),
+        };
         if counts {
             shared.totals.latencies.record(now.saturating_sub(sent.due));
             shared.totals.since_sent.record(now.saturating_sub(sent.at));
