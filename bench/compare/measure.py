@@ -51,23 +51,19 @@ class Bench:
             self.rows.append(merged)
 
     def serve(self, scenario: str, name: str, path: str, arguments: list[str], seconds: float, *, extra=(), scheme="ws",
-              connections: int, memory: bool = False) -> Row:
+              connections: int) -> Row:
         """Drives server `name` with the load tool."""
         with Server(name, self.cores, self.workers, extra) as server:
             line = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--json", "-", *arguments]
-            if memory:
-                line += ["--resident-of", str(server.process.pid)]
-            line = programs.load([*line, server.url(scheme, path)])
-            before = server.cpu_seconds()
+            line = programs.load([*line, "--watch", str(server.process.pid), server.url(scheme, path)])
             run = programs.on([self.cores.load], line, seconds + SPARE_S)
-            busy = server.cpu_seconds() - before
             commands = [programs.shown(server.command), programs.shown(line)]
         if not run.stdout:
             raise RuntimeError(f"{name}: {run.stderr.strip()}")
         report = json.loads(run.stdout)
         if report["wrong"]:
             self.failures.append(f"{scenario}: {name}: {report['wrong']} wrong answers: {report['first_fault']}")
-        return Row(scenario, name, connections, figures(report, busy), commands)
+        return Row(scenario, name, connections, figures(report), commands)
 
     def loop(self, scenario: str, streams: int, chain: str, seconds: float) -> Row:
         """The bare loop on the server's core."""
@@ -76,7 +72,9 @@ class Bench:
         run = programs.on(self.cores.server, line, seconds + SPARE_S)
         if run.returncode:
             raise RuntimeError(f"bare-opus: {run.stderr.strip()}")
-        return Row(scenario, programs.BARE, streams, {"per_second": float(run.stdout)}, [programs.shown(line)])
+        per_second, per_cpu_second = map(float, run.stdout.split())
+        kept = {"per_second": per_second, "per_cpu_second": per_cpu_second}
+        return Row(scenario, programs.BARE, streams, kept, [programs.shown(line)])
 
     def rate_of(self, scenario: str, program: str, connections: int):
         """Answers a second of a row that was measured; `None` if it failed."""
@@ -86,7 +84,7 @@ class Bench:
         return None
 
 
-def figures(report: dict, busy_s: float) -> dict:
+def figures(report: dict) -> dict:
     """What is kept of the load tool's report."""
     about_handshakes = report["mode"] in ("handshakes", "at_once")
     latency = report["handshake_latency"] if about_handshakes else report["latency"]
@@ -101,14 +99,18 @@ def figures(report: dict, busy_s: float) -> dict:
         "wrong": report["wrong"],
         "refused": report["refused"],
         "unanswered": report["unanswered"] + report["missed"],
-        "server_cpu_s": busy_s,
         "ramp_s": report["ramp_seconds"],
     }
+    busy = report["watched_cpu_seconds"]
+    if busy:
+        # what it would be if the server had its cores for itself, which they are not on a busy machine
+        kept["per_cpu_second"] = kept["answers"] / busy
+        kept["cpu_share"] = busy / report["seconds"]
     even = report["answers_a_connection"]
     if even and even["median"]:
         kept["least_of_median"] = even["least"] / even["median"]
     memory = report["resident_bytes"]
-    if memory:
+    if memory and report["mode"] == "hold":
         kept["bytes_a_connection"] = (memory["end"] - memory["before"]) / report["connections"]
     return kept
 
@@ -126,6 +128,8 @@ def medians(all_figures: list[dict]) -> dict:
 def brief(kept: dict) -> str:
     """A row's figures in a line, for whoever watches."""
     text = f"{kept['per_second']:>10.0f}/s"
+    if "per_cpu_second" in kept:
+        text += f"  {kept['per_cpu_second']:>8.0f}/CPU s"
     if "p99_ms" in kept:
         text += f"  p50 {kept['p50_ms']:.2f} ms, p99 {kept['p99_ms']:.2f} ms"
     if "bytes_a_connection" in kept:

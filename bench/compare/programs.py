@@ -107,11 +107,6 @@ class Server:
     def url(self, scheme: str, path: str) -> str:
         return f"{scheme}://127.0.0.1:{self.port}{path}"
 
-    def cpu_seconds(self) -> float:
-        """What it has used of its cores so far, in user and system time."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
 
 def load(arguments: list[str]) -> list[str]:
     """The command line of the load tool, as it is run and reported."""

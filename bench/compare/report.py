@@ -30,34 +30,52 @@ def machine() -> dict:
     }
 
 
-def base_of(rows: list, row) -> tuple[str, float] | None:
-    """Whom a row is compared with, and that one's rate: the bare loop for audio, else the named peer."""
+def base_of(rows: list, row):
+    """The row that one is compared with: the bare loop for audio, else the named peer."""
     wanted = BARE if row.scenario.startswith("audio") else MINIHTTP if row.scenario == "plain HTTP" else TUNGSTENITE
     for other in rows:
         if (other.scenario, other.connections, other.program) == (row.scenario, row.connections, wanted):
-            return wanted, other.figures["per_second"]
+            return other
     return None
+
+
+def ratio(row, base, figure: str) -> str:
+    """How `row` does beside `base`."""
+    if base is None or not base.figures.get(figure) or figure not in row.figures:
+        return ""
+    return f"{row.figures[figure] / base.figures[figure]:.2f}"
 
 
 def table(rows: list) -> str:
     """Everything that was measured, in one table of Markdown."""
     out = [
-        "| scenario | connections | program | a second | ratio | p50 ms | p99 ms | least/median | server CPU | notes |",
-        "| --- | ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | --- |",
+        "| scenario | connections | program | a second | ratio | a CPU second | ratio | p50 ms | p99 ms | least/median | notes |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for row in rows:
-        kept = row.figures
-        base = base_of(rows, row)
-        ratio = f"{kept['per_second'] / base[1]:.2f} of {base[0]}" if base and base[1] else ""
+        kept, base, idle = row.figures, base_of(rows, row), row.scenario == "idle"
         number = lambda name, form="{:.2f}": form.format(kept[name]) if name in kept else ""
-        cpu = f"{kept['server_cpu_s']:.1f} s" if "server_cpu_s" in kept else ""
-        name = f"**{row.program}**" if row.program in (SANDPOOL, PLAIN) else row.program
-        idle = row.scenario == "idle"
-        out.append(
-            f"| {row.scenario} | {row.connections:,} | {name} | {'' if idle else number('per_second', '{:,.0f}')} "
-            f"| {'' if idle else ratio} | {number('p50_ms')} | {number('p99_ms')} | {number('least_of_median')} | {cpu} "
-            f"| {notes(kept)} |"
-        )
+        cells = [
+            row.scenario,
+            f"{row.connections:,}",
+            f"**{row.program}**" if row.program in (SANDPOOL, PLAIN) else row.program,
+            *(["", "", "", ""] if idle else [
+                number("per_second", "{:,.0f}"),
+                ratio(row, base, "per_second"),
+                number("per_cpu_second", "{:,.0f}"),
+                ratio(row, base, "per_cpu_second"),
+            ]),
+            number("p50_ms"),
+            number("p99_ms"),
+            number("least_of_median"),
+            notes(kept),
+        ]
+        out.append("| " + " | ".join(cells) + " |")
+    out.append("")
+    out.append(
+        f"Ratios are to the {BARE} (audio), {MINIHTTP} (plain HTTP) or {TUNGSTENITE} (all else) of the same row; a CPU second is "
+        "one that the server itself ran for, so its ratio holds on a busy machine too."
+    )
     return "\n".join(out) + "\n"
 
 

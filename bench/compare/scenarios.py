@@ -98,7 +98,7 @@ def sleep(bench: Bench, times: Times) -> None:
 def memory(bench: Bench, times: Times) -> None:
     """Target 7: what a connection takes that has spoken once and is idle."""
     bench.say(f"idle connections, {times.many}")
-    hold = partial(bench.serve, "idle", seconds=times.hold, connections=times.many, memory=True)
+    hold = partial(bench.serve, "idle", seconds=times.hold, connections=times.many)
     arguments = ["--hold", "--timeout", "30s"]
     # the lease goes home while it is held, and the pool gives up what it does not need
     home = ("--session-idle", "200ms", "--sandbox-idle", "1s", "--pool-min", "0", "--pool-max", "512", "--acquire-timeout", "10s")

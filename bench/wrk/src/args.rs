@@ -78,9 +78,9 @@ pub struct Args {
     /// With --handshakes: opens all connections in the same moment, once
     #[arg(long, requires = "handshakes")]
     at_once: bool,
-    /// Reports the resident memory of this process before, with all connections, and at the end
-    #[arg(long, value_name = "PID")]
-    resident_of: Option<u32>,
+    /// Reports the resident memory of this process before, with all connections and at the end, and its processor time
+    #[arg(long = "watch", value_name = "PID")]
+    watched: Option<u32>,
     /// Writes the report as JSON to a file, or with - to the standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -129,7 +129,7 @@ impl Args {
             first_message: self.first_message.clone(),
             ramp: self.ramp,
             decode_every: self.decode_every,
-            resident_of: self.resident_of,
+            watched: self.watched,
         })
     }
 }

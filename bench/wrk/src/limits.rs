@@ -41,6 +41,15 @@ pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// Seconds of processor time that process `pid` has used, on all cores; `None` if there is no such process.
+pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // behind the name, which may hold anything: fields 14 and 15 of proc(5), in ticks
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +66,12 @@ mod tests {
     fn this_process_has_memory_and_one_that_is_not_there_has_none() {
         assert!(resident_bytes(std::process::id()).unwrap() > 100_000);
         assert_eq!(resident_bytes(u32::MAX), None);
+    }
+
+    #[test]
+    fn processor_time_rises_with_work() {
+        let before = cpu_seconds(std::process::id()).unwrap();
+        while cpu_seconds(std::process::id()).unwrap() <= before {}
+        assert_eq!(cpu_seconds(u32::MAX), None);
     }
 }

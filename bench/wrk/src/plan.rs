@@ -88,8 +88,8 @@ pub struct Plan {
     pub(crate) ramp: usize,
     /// Every so many clients, one decodes what it gets; 0 is none.
     pub(crate) decode_every: usize,
-    /// The process whose memory is reported.
-    pub(crate) resident_of: Option<u32>,
+    /// The process whose memory and processor time are reported.
+    pub(crate) watched: Option<u32>,
 }
 
 /// What was asked for, not yet checked.
@@ -109,7 +109,7 @@ pub(crate) struct Wishes {
     pub(crate) first_message: Option<String>,
     pub(crate) ramp: usize,
     pub(crate) decode_every: usize,
-    pub(crate) resident_of: Option<u32>,
+    pub(crate) watched: Option<u32>,
 }
 
 impl Plan {
@@ -153,7 +153,7 @@ impl Plan {
             first_message: wishes.first_message,
             ramp: wishes.ramp,
             decode_every: wishes.decode_every,
-            resident_of: wishes.resident_of,
+            watched: wishes.watched,
         })
     }
 
@@ -252,7 +252,7 @@ pub(crate) mod tests {
             first_message: None,
             ramp: 256,
             decode_every: 16,
-            resident_of: None,
+            watched: None,
         }
     }
 

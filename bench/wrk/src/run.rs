@@ -85,6 +85,8 @@ pub struct Outcome {
     pub interrupted: bool,
     /// Resident bytes of the watched process: before the first connection, with all of them, at the end.
     pub resident: Option<[u64; 3]>,
+    /// Seconds of processor time that the watched process used within the measured time.
+    pub cpu_seconds: Option<f64>,
 }
 
 impl Outcome {
@@ -105,10 +107,10 @@ pub fn run(plan: &Plan, interrupt: &Interrupt, began: &dyn Fn(&Plan, Duration)) 
     let unreachable = |source| RunError::Unreachable { address: plan.address, source };
     drop(TcpStream::connect_timeout(&plan.address, plan.timeout).map_err(unreachable)?);
     let messages = Messages::of(plan.work).map_err(RunError::Thread)?;
-    let resident = || plan.resident_of.and_then(limits::resident_bytes);
+    let resident = || plan.watched.and_then(limits::resident_bytes);
     let before = resident();
-    if let (Some(pid), None) = (plan.resident_of, before) {
-        return Err(RunError::Limits(format!("--resident-of {pid}: there is no such process")));
+    if let (Some(pid), None) = (plan.watched, before) {
+        return Err(RunError::Limits(format!("--watch {pid}: there is no such process")));
     }
 
     let control = Control::default();
@@ -118,16 +120,27 @@ pub fn run(plan: &Plan, interrupt: &Interrupt, began: &dyn Fn(&Plan, Duration)) 
         let with_all = resident();
         began(plan, ramp);
         let begin = go_at + nanos(plan.warm_up);
+        let cpu = || plan.watched.and_then(limits::cpu_seconds);
+        let (mut cpu_at_begin, mut cpu_at_end) = (None, None);
         while control.ended.load(Ordering::Acquire) < plan.threads {
             if interrupt.is_set() {
                 control.stop.store(true, Ordering::Relaxed);
             }
+            let since = clock.now().checked_sub(begin);
+            if since.is_some() && cpu_at_begin.is_none() {
+                cpu_at_begin = cpu();
+            }
+            // not what comes after the end: an open loop waits for its last answers
+            if cpu_at_end.is_none() && since.is_some_and(|since| since >= nanos(plan.duration)) {
+                cpu_at_end = cpu();
+            }
             thread::sleep(LOOK);
         }
+        let used = cpu_at_end.or_else(cpu).zip(cpu_at_begin).map(|(end, begin)| end - begin);
         let length = clock.now().saturating_sub(begin).min(nanos(plan.duration));
-        (ramp, Duration::from_nanos(length), before.zip(with_all).zip(resident()))
+        (ramp, Duration::from_nanos(length), before.zip(with_all).zip(resident()), used)
     };
-    let (shares, (ramp, elapsed, resident)) = thread::scope(|scope| {
+    let (shares, (ramp, elapsed, resident, cpu_seconds)) = thread::scope(|scope| {
         let spawn = |thread| {
             let task = Task { plan, messages: &messages, control: &control, clock, thread };
             scope.spawn(move || work(&task))
@@ -151,7 +164,7 @@ pub fn run(plan: &Plan, interrupt: &Interrupt, began: &dyn Fn(&Plan, Duration)) 
         ));
     }
     let resident = resident.map(|((before, with_all), end)| [before, with_all, end]);
-    Ok(Outcome { totals, elapsed, ramp, interrupted: interrupt.is_set(), resident })
+    Ok(Outcome { totals, elapsed, ramp, interrupted: interrupt.is_set(), resident, cpu_seconds })
 }
 
 /// Has the connections opened, and says when the run begins: how long that took, and the time.

@@ -57,11 +57,12 @@ fn http_is_answered_and_what_is_not_found_is_told() {
 
 #[test]
 fn held_connections_are_all_there_at_the_end() {
-    let line = format!("-t2 -c200 -d500ms --hold --resident-of {} ws://{{}}/echo", std::process::id());
+    let line = format!("-t2 -c200 -d500ms --hold --watch {} ws://{{}}/echo", std::process::id());
     let outcome = wrk(&line, server());
     assert!(outcome.is_right(), "{:?}", outcome.totals);
     assert_eq!((outcome.totals.open, outcome.totals.lost), (200, 0));
     assert!(outcome.resident.unwrap().iter().all(|&bytes| bytes > 0));
+    assert!(outcome.cpu_seconds.is_some());
 }
 
 #[test]

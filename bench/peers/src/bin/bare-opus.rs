@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use rustix::time::{clock_gettime, ClockId};
 use sandpool_peers::transcoder::{AnyError, Buffers, Chain, Transcoder};
 use sandpool_wrk::Voice;
 use tikv_jemallocator::Jemalloc;
@@ -33,7 +34,7 @@ struct Options {
     /// How long it is measured
     #[arg(long, default_value = "5")]
     seconds: f64,
-    /// Print the packets a second and nothing else
+    /// Print the packets a second, and a second of processor time, and nothing else
     #[arg(long)]
     terse: bool,
 }
@@ -53,17 +54,33 @@ fn main() -> Result<(), AnyError> {
         let threads: Vec<_> = (0..threads).map(work).collect();
         threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked")?).collect::<Vec<_>>()
     });
-    let rate: f64 = rates.into_iter().collect::<Result<Vec<f64>, _>>()?.iter().sum();
+    let rates = rates.into_iter().collect::<Result<Vec<Rate>, _>>()?;
+    let rate: f64 = rates.iter().map(|rate| rate.per_second).sum();
+    let per_cpu_second = rates.iter().map(|rate| rate.per_cpu_second).sum::<f64>() / threads as f64;
     if terse {
-        println!("{rate:.1}");
+        println!("{rate:.1} {per_cpu_second:.1}");
     } else {
         println!("{rate:.1} packets/s: {streams} streams, {threads} threads, chain {chain:?}");
+        println!("{per_cpu_second:.1} packets a second of processor time");
     }
     Ok(())
 }
 
-/// Transcodes one packet of each of `clients` in turn for `length`: packets a second.
-fn transcode(voice: &Voice, clients: Range<usize>, chain: Chain, length: Duration) -> Result<f64, AnyError> {
+/// Packets of one thread.
+struct Rate {
+    per_second: f64,
+    /// What it would be if the thread had its core for itself.
+    per_cpu_second: f64,
+}
+
+/// Seconds of processor time that this thread has used.
+fn cpu_seconds() -> f64 {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
+/// Transcodes one packet of each of `clients` in turn for `length`.
+fn transcode(voice: &Voice, clients: Range<usize>, chain: Chain, length: Duration) -> Result<Rate, AnyError> {
     let mut streams = clients.clone().map(|_| Transcoder::new(chain)).collect::<Result<Vec<_>, _>>()?;
     let mut buffers = Buffers::default();
     let mut round = |sequence: u64| {
@@ -74,11 +91,15 @@ fn transcode(voice: &Voice, clients: Range<usize>, chain: Chain, length: Duratio
         .sum::<Result<usize, _>>()
     };
     (0..WARM_UP_ROUNDS).try_for_each(|sequence| round(sequence).map(drop))?;
-    let begin = Instant::now();
+    let (begin, cpu) = (Instant::now(), cpu_seconds());
     let mut rounds = 0;
     while begin.elapsed() < length {
         black_box(round(WARM_UP_ROUNDS + rounds)?);
         rounds += 1;
     }
-    Ok(rounds as f64 * clients.len() as f64 / begin.elapsed().as_secs_f64())
+    let packets = rounds as f64 * clients.len() as f64;
+    Ok(Rate {
+        per_second: packets / begin.elapsed().as_secs_f64(),
+        per_cpu_second: packets / (cpu_seconds() - cpu).max(1e-9),
+    })
 }

@@ -67,6 +67,7 @@ pub fn report(plan: &Plan, outcome: &Outcome) -> String {
         "first_fault": totals.first_fault,
         "decoded": totals.decoded,
         "recognised": totals.recognised,
+        "watched_cpu_seconds": outcome.cpu_seconds,
         "resident_bytes": outcome.resident.map(|[before, with_all, end]| {
             json!({ "before": before, "with_all": with_all, "end": end })
         }),
@@ -107,13 +108,21 @@ mod tests {
         totals.fault(Fault::OtherClient, || "x".into());
         let resident = Some([1, 2, 3]);
         let elapsed = Duration::from_secs(2);
-        let outcome = Outcome { totals, elapsed, ramp: Duration::ZERO, interrupted: false, resident };
+        let outcome = Outcome {
+            totals,
+            elapsed,
+            ramp: Duration::ZERO,
+            interrupted: false,
+            resident,
+            cpu_seconds: Some(0.5),
+        };
         let value: Value = serde_json::from_str(&report(&plan, &outcome)).unwrap();
         assert_eq!(value["answers_per_second"], 5.0);
         assert!((value["latency"]["p99"].as_f64().unwrap() - 0.002).abs() < 1e-5, "{value}");
         assert_eq!(value["faults"]["other_client"], 1);
         assert_eq!(value["work"]["echo"], 128);
         assert_eq!(value["resident_bytes"]["end"], 3);
+        assert_eq!(value["watched_cpu_seconds"], 0.5);
         assert_eq!(value["rate"], Value::Null);
     }
 }

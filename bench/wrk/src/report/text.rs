@@ -63,7 +63,7 @@ fn write_report(
     } else {
         write_messages(out, plan, outcome, distribution, since_sent)?;
     }
-    write_memory(out, plan, outcome)?;
+    write_watched(out, plan, outcome)?;
     let problems =
         [Problem::Connect, Problem::Read, Problem::Write, Problem::Timeout].map(|one| totals.count(one));
     if problems.iter().any(|&count| count > 0) {
@@ -177,7 +177,10 @@ fn write_distribution(out: &mut String, latencies: &Latencies) -> fmt::Result {
     })
 }
 
-fn write_memory(out: &mut String, plan: &Plan, outcome: &Outcome) -> fmt::Result {
+fn write_watched(out: &mut String, plan: &Plan, outcome: &Outcome) -> fmt::Result {
+    if let Some(seconds) = outcome.cpu_seconds {
+        writeln!(out, "  Processor time of the watched process: {seconds:.2}s")?;
+    }
     let Some([before, with_all, end]) = outcome.resident else { return Ok(()) };
     let each = |bytes: u64| (bytes as f64 - before as f64) / plan.connections as f64;
     writeln!(
@@ -230,6 +233,7 @@ mod tests {
             ramp: Duration::from_millis(3),
             interrupted: false,
             resident: None,
+            cpu_seconds: None,
         }
     }
 
