@@ -23,7 +23,7 @@ from measure import Bench  # noqa: E402
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/compare", description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few minutes, with fewer points")
-    parser.add_argument("--only", default=",".join(scenarios.ALL), help="some of: %(default)s")
+    parser.add_argument("--only", default=",".join(scenarios.USUAL), help="some of: %(default)s; soak is ten minutes more")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured; medians are told")
     parser.add_argument("--workers", type=int, default=1, help="workers, and cores, of each server")
     parser.add_argument("--out", type=Path, default=programs.BUILT.parent / "bench")

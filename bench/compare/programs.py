@@ -1,5 +1,6 @@
 """The programs that are compared: how each is started, pinned to its core, and stopped."""
 
+import json
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +105,20 @@ class Server:
             self.process.kill()
             self.process.wait(PATIENCE_S)
         self.said.close()
+
+    def resident_bytes(self) -> int:
+        """Memory that it has resident."""
+        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Rss:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024
+
+    def open_files(self) -> int:
+        """Descriptors that it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def status(self) -> dict:
+        """What sandpool says of itself."""
+        with urllib.request.urlopen(self.url("http", "/status"), timeout=10) as answer:
+            return json.load(answer)
 
     def url(self, scheme: str, path: str) -> str:
         return f"{scheme}://127.0.0.1:{self.port}{path}"

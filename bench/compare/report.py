@@ -86,6 +86,9 @@ def notes(kept: dict) -> str:
         found.append(f"{kept['answers']:,.0f} of {kept['possible']:,} ({100 * kept['answers'] / kept['possible']:.1f} %)")
     if "bytes_a_connection" in kept:
         found.append(f"{kept['bytes_a_connection']:,.0f} bytes a connection")
+    if "memory_after" in kept:
+        left = f"{kept['files_left']} files and {kept['leases_left']} leases left over"
+        found.append(f"memory {kept['memory_after']:.3f} of before, {left}")
     if kept.get("tool_late_p99_ms", 0) > 0.05:
         found.append(f"load tool late by {kept['tool_late_p99_ms']:.2f} ms at p99")
     found += [f"{name} {kept[name]:,}" for name in ("errors", "wrong", "refused", "unanswered") if kept.get(name)]

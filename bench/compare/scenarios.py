@@ -1,9 +1,10 @@
 """What is measured. Each function adds the rows of one scenario; their order is that of issue and report."""
 
+import time
 from functools import partial
 
-from measure import Bench
-from programs import AXUM, BLOCKING, MINIHTTP, PLAIN, SANDPOOL, SPAWN_BLOCKING, TUNGSTENITE
+from measure import Bench, Row
+from programs import AXUM, BLOCKING, MINIHTTP, PLAIN, SANDPOOL, SPAWN_BLOCKING, TUNGSTENITE, Server, load, on, shown
 
 # Beyond the default of the machine: as many streams as are measured, and some.
 POOL = ("--pool-max", "2048", "--pool-min", "16")
@@ -18,6 +19,7 @@ class Times:
     def __init__(self, quick: bool):
         self.quick = quick
         self.audio, self.paced, self.echo, self.http = (3, 4, 2, 2) if quick else (8, 12, 5, 6)
+        self.soak, self.silence = (10, 20) if quick else (600, 60)
         self.hold, self.handshakes = (3, 2) if quick else (15, 5)
         self.streams = [100] if quick else [100, 1000]
         self.echo_connections = [200, 2000] if quick else [10, 50, 200, 1000, 2000, 5000, 15_000]
@@ -123,6 +125,29 @@ def handshakes(bench: Bench, times: Times) -> None:
     bench.in_turn("handshakes at once", [partial(at_once, name) for name in peers])
 
 
+def soak(bench: Bench, times: Times) -> None:
+    """Target 9: full load for long, then silence: what is left of it."""
+    scenario, connections = f"{times.soak} s of full load", 400
+    bench.say(scenario)
+    extra = (*POOL, "--sandbox-idle", "5s", "--session-idle", "5s")
+    with Server(SANDPOOL, bench.cores, bench.workers, extra) as server:
+        streams = ["-t1", f"-c{connections}", "--timeout", "30s"]
+        # what is built at the first load, and kept, is no leak
+        on([bench.cores.load], load([*streams, "-d2s", server.url("ws", "/")]), 120)
+        time.sleep(times.silence)
+        before = server.resident_bytes(), server.open_files()
+        line = load([*streams, f"-d{times.soak}s", server.url("ws", "/")])
+        run = on([bench.cores.load], line, times.soak + 120)
+        time.sleep(times.silence)
+        after, leased = (server.resident_bytes(), server.open_files()), server.status()["pool"]["leased"]
+        commands = [shown(server.command), shown(line)]
+    kept = {"memory_after": after[0] / before[0], "files_left": after[1] - before[1], "leases_left": leased}
+    bench.say(f"  memory {kept['memory_after']:.3f} of before, {kept['files_left']} files and {leased} leases left over")
+    if run.returncode:
+        bench.failures.append(f"{scenario}: {run.stdout.strip()} {run.stderr.strip()}")
+    bench.rows.append(Row(scenario, SANDPOOL, connections, kept, commands))
+
+
 ALL = {
     "audio": audio,
     "paced": paced,
@@ -131,4 +156,8 @@ ALL = {
     "sleep": sleep,
     "memory": memory,
     "handshakes": handshakes,
+    "soak": soak,
 }
+
+# The last takes ten minutes by itself: only when it is named.
+USUAL = [name for name in ALL if name != "soak"]

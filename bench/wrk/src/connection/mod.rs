@@ -186,7 +186,9 @@ impl Connection {
         let late = |since: Nanos| now.saturating_sub(since) > timeout;
         match self.stage {
             Stage::Connecting | Stage::Upgrading | Stage::Introducing if late(self.began) => {
-                self.not_opened(shared, || format!("not open after {timeout} ns"));
+                self.not_opened(shared, || {
+                    format!("not open after {:?}", std::time::Duration::from_nanos(timeout))
+                });
             }
             Stage::Closing if late(self.began) => self.close(false, shared),
             _ => {}
