@@ -88,6 +88,7 @@ class Server:
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                self.wait_for_sandboxes()
                 return self
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
@@ -96,6 +97,15 @@ class Server:
                     why = self.said.read().decode(errors="replace")
                     raise RuntimeError(f"{' '.join(self.command)} does not listen: {why}") from None
                 time.sleep(0.02)
+
+    def wait_for_sandboxes(self) -> None:
+        """What --pool-min asks for is built while the server serves already; it is not what is measured."""
+        if "--pool-min" not in self.command:
+            return
+        wanted = int(self.command[self.command.index("--pool-min") + 1])
+        deadline = time.monotonic() + 4 * PATIENCE_S
+        while self.status()["pool"]["idle"] < wanted and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)

@@ -53,7 +53,7 @@ def table(rows: list) -> str:
         "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for row in rows:
-        kept, base, idle = row.figures, base_of(rows, row), row.scenario == "idle"
+        kept, base, idle = row.figures, base_of(rows, row), row.scenario.startswith("idle")
         number = lambda name, form="{:.2f}": form.format(kept[name]) if name in kept else ""
         cells = [
             row.scenario,

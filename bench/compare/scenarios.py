@@ -25,7 +25,7 @@ class Times:
         self.echo_connections = [200, 2000] if quick else [10, 50, 200, 1000, 2000, 5000, 15_000]
         self.audio_connections = [] if quick else [10, 30, 300]
         self.many = 2_000 if quick else 15_000
-        self.sleep = [(2, 4, 200)] if quick else [(32, 2_000, 5000), (32, 15_000, 5000)]
+        self.sleep = [(3, 200, 700)] if quick else [(32, 2_000, 5000), (32, 15_000, 5000)]
 
 
 def audio(bench: Bench, times: Times) -> None:
@@ -100,13 +100,13 @@ def sleep(bench: Bench, times: Times) -> None:
 def memory(bench: Bench, times: Times) -> None:
     """Target 7: what a connection takes that has spoken once and is idle."""
     bench.say(f"idle connections, {times.many}")
-    hold = partial(bench.serve, "idle", seconds=times.hold, connections=times.many)
+    hold = partial(bench.serve, seconds=times.hold, connections=times.many)
     arguments = ["--hold", "--timeout", "30s"]
     # the lease goes home while it is held, and the pool gives up what it does not need
     home = ("--session-idle", "200ms", "--sandbox-idle", "1s", "--pool-min", "0", "--pool-max", "512", "--acquire-timeout", "10s")
     jobs = [
-        partial(hold, SANDPOOL, "/", [*arguments, "--ramp", "64"], extra=home),
-        *(partial(hold, name, "/echo", arguments) for name in (SANDPOOL, TUNGSTENITE, AXUM)),
+        partial(hold, "idle at /", SANDPOOL, "/", [*arguments, "--ramp", "64"], extra=home),
+        *(partial(hold, "idle at /echo", name, "/echo", arguments) for name in (SANDPOOL, TUNGSTENITE, AXUM)),
     ]
     bench.in_turn("idle", jobs)
 

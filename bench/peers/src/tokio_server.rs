@@ -1,12 +1,15 @@
-//! A tokio runtime of so many threads, and a listener on it.
+//! A tokio runtime of so many threads, a listener on it, and WebSockets.
 
 use std::future::Future;
 use std::io;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::WebSocketStream;
 
-use crate::{announce, Listen};
+use crate::{announce, Listen, READ_BUFFER_BYTES};
 
 /// As many as the system allows: it cuts it down to `net.core.somaxconn`.
 const BACKLOG: u32 = 65_535;
@@ -25,6 +28,16 @@ pub fn run<F: Future<Output = io::Result<()>>>(
         announce(name, listener.local_addr()?, options.threads);
         serve(listener).await
     })
+}
+
+/// The server's half of the handshake.
+///
+/// # Errors
+/// tungstenite's.
+pub async fn accept(stream: TcpStream) -> Result<WebSocketStream<TcpStream>, Error> {
+    stream.set_nodelay(true)?;
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+    tokio_tungstenite::accept_async_with_config(stream, Some(config)).await
 }
 
 fn runtime(threads: usize) -> io::Result<Runtime> {

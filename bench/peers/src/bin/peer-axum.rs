@@ -6,7 +6,7 @@ use axum::routing::{any, get};
 use axum::serve::ListenerExt;
 use axum::Router;
 use clap::Parser;
-use sandpool_peers::{tokio_server, Listen};
+use sandpool_peers::{tokio_server, Listen, READ_BUFFER_BYTES};
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
@@ -24,7 +24,7 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn upgrade(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(echo)
+    upgrade.read_buffer_size(READ_BUFFER_BYTES).on_upgrade(echo)
 }
 
 async fn echo(mut socket: WebSocket) {

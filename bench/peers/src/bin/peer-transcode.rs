@@ -40,8 +40,7 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn serve(stream: TcpStream, chain: Chain, apart: bool) -> Result<(), AnyError> {
-    stream.set_nodelay(true)?;
-    let mut socket = tokio_tungstenite::accept_async(stream).await?;
+    let mut socket = tokio_server::accept(stream).await?;
     let mut state = (Transcoder::new(chain)?, Buffers::default());
     while let Some(message) = socket.next().await {
         let Message::Binary(packet) = message? else { continue };

@@ -20,8 +20,7 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn echo(stream: TcpStream) -> Result<(), Error> {
-    stream.set_nodelay(true)?;
-    let mut socket = tokio_tungstenite::accept_async(stream).await?;
+    let mut socket = tokio_server::accept(stream).await?;
     while let Some(message) = socket.next().await {
         let message = message?;
         if message.is_text() || message.is_binary() {
