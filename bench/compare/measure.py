@@ -94,7 +94,7 @@ def figures(report: dict) -> dict:
         "answers": report["handshakes"] if about_handshakes else report["answers"],
         "seconds": report["seconds"],
         **{f"{name}_ms": latency[name] * 1e3 for name in ("p50", "p99", "p99_9", "max")},
-        "tool_late_p99_ms": report["held_back"]["p99"] * 1e3,
+        "tool_late_p99_ms": report["tool_late"]["p99"] * 1e3,
         "errors": sum(errors[kind] for kind in ("connect", "read", "write", "timeout")),
         "wrong": report["wrong"],
         "refused": report["refused"],

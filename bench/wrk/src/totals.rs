@@ -58,8 +58,8 @@ pub struct Totals {
     pub latencies: Latencies,
     /// From when a message was sent to its answer.
     pub since_sent: Latencies,
-    /// From when a message was due to when it was sent: what the tool or a full connection held back.
-    pub held_back: Latencies,
+    /// From when a message was due to when this tool came to it: its own lateness, which `latencies` contain.
+    pub tool_late: Latencies,
     /// Handshakes: from the connect to the answer.
     pub handshakes: Latencies,
     /// Answers a second of one thread, sampled.
@@ -114,7 +114,7 @@ impl Totals {
         self.bytes_read += other.bytes_read;
         self.latencies.add(&other.latencies);
         self.since_sent.add(&other.since_sent);
-        self.held_back.add(&other.held_back);
+        self.tool_late.add(&other.tool_late);
         self.handshakes.add(&other.handshakes);
         self.rates.extend(other.rates);
         self.problems.iter_mut().zip(other.problems).for_each(|(sum, more)| *sum += more);

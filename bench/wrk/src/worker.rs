@@ -224,6 +224,9 @@ impl<'a> Worker<'a> {
             }
             let Some(slot) = schedule.take_due(now) else { return };
             let now = self.shared.clock.now();
+            if self.shared.measures(slot.due) {
+                self.shared.totals.tool_late.record(now.saturating_sub(slot.due));
+            }
             self.connections[slot.connection].send_what_may_go(now, &mut self.shared);
         }
     }

@@ -82,6 +82,9 @@ fn a_message_allocates_nothing_closed_loop_or_open() {
     for line in ["-t1 -c4 -d2s ws://{}/echo", "-t1 -c4 -d2s -R 500 ws://{}/echo"] {
         let (with, many) = count(line, addr);
         assert!(many > few + 200, "{many} messages are too few to tell");
-        assert!(with < without + (many - few) / 10, "{with} allocations for {many} messages, {without} for {few}");
+        assert!(
+            with < without + (many - few) / 10,
+            "{with} allocations for {many} messages, {without} for {few}"
+        );
     }
 }

@@ -38,6 +38,7 @@ fn paced_streams_are_answered_each_in_its_time() {
     let totals = &outcome.totals;
     assert!(outcome.is_right(), "{totals:?}");
     assert_eq!((totals.latencies.count(), totals.unanswered, totals.missed), (100, 0, 0));
+    assert_eq!(totals.tool_late.count(), 100, "its own lateness is told of each");
 }
 
 #[test]

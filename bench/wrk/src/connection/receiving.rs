@@ -268,7 +268,6 @@ impl Connection {
         if counts {
             shared.totals.latencies.record(now.saturating_sub(sent.due));
             shared.totals.since_sent.record(now.saturating_sub(sent.at));
-            shared.totals.held_back.record(sent.at.saturating_sub(sent.due));
         }
         match shared.plan.mode {
             Mode::Stream => self.send_what_may_go(now, shared),

@@ -45,7 +45,7 @@ pub fn report(plan: &Plan, outcome: &Outcome) -> String {
         "bytes_read": totals.bytes_read,
         "latency": latencies(&totals.latencies),
         "latency_since_sent": latencies(&totals.since_sent),
-        "held_back": latencies(&totals.held_back),
+        "tool_late": latencies(&totals.tool_late),
         "handshakes": totals.handshakes.count(),
         "handshakes_per_second": plan.is_about_handshakes().then(|| per_second(totals.handshakes.count(), outcome.elapsed)),
         "handshake_latency": latencies(&totals.handshakes),

@@ -123,12 +123,12 @@ fn write_messages(
     }
     writeln!(out, "  Opened {} of {} connections in {:.2?}", totals.open, plan.connections, outcome.ramp)?;
     if plan.rate.is_some() {
-        let held = &totals.held_back;
+        let late = &totals.tool_late;
         writeln!(
             out,
-            "  Open loop: sent late by 99% {}, max {}; unanswered {}, missed {}",
-            time(held.at(0.99) as f64),
-            time(held.max() as f64),
+            "  Open loop: this tool was late by 99% {}, max {}; unanswered {}, missed {}",
+            time(late.at(0.99) as f64),
+            time(late.max() as f64),
             totals.unanswered,
             totals.missed
         )?;
