@@ -204,7 +204,7 @@ impl<'a> Worker<'a> {
         if !self.control.opens.load(Ordering::Acquire) {
             return;
         }
-        while self.shared.under_way < self.ramp {
+        while self.may_open_another() {
             match self.shared.closed.front() {
                 Some(&(place, at)) if at <= now => {
                     self.shared.closed.pop_front();
@@ -213,6 +213,12 @@ impl<'a> Worker<'a> {
                 _ => break,
             }
         }
+    }
+
+    fn may_open_another(&self) -> bool {
+        // one that is to be held is on its way until its message is answered: a server may have to let it wait
+        let waiting = if self.shared.plan.mode == Mode::Hold { self.shared.in_flight } else { 0 };
+        self.shared.under_way + waiting < self.ramp
     }
 
     fn send_what_is_due(&mut self, now: Nanos) {
@@ -281,7 +287,7 @@ impl<'a> Worker<'a> {
             }
         }
         match self.shared.closed.front() {
-            Some(&(_, at)) if self.shared.under_way < self.ramp => wake_at.min(at.max(now + WAITING_TICK)),
+            Some(&(_, at)) if self.may_open_another() => wake_at.min(at.max(now + WAITING_TICK)),
             _ => wake_at,
         }
     }
