@@ -1,0 +1,90 @@
+//! sandpool's own side of the plain HTTP comparison: its public front and its pool, with a sandbox whose reset is empty.
+//! Every request checks one out. Limits and watchdog are on, as they are in the audio server.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use clap::Parser;
+use sandpool::net::{
+    App, Closed, Endpoint, Flow, Front, Handler, Message, NetOptions, Outbox, Request, Response,
+};
+use sandpool::runtime::watchdog::{Watchdog, WatchdogOptions};
+use sandpool::runtime::{self, AnyError, Pool, PoolOptions, RuntimeOptions, Sandbox};
+use sandpool_peers::{announce, Listen};
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// Nothing to bring back: what is measured is the way into a sandbox and out of it.
+struct Empty;
+
+impl Sandbox for Empty {
+    fn reset(&mut self) -> Result<(), AnyError> {
+        Ok(())
+    }
+}
+
+struct Plain(Pool<Empty>);
+
+impl Handler for Plain {
+    fn respond(&self, _: Request) -> Response {
+        match self.0.checkout() {
+            Ok(mut lease) => lease.enter(|_| Response::text(200, "Hello, world!")),
+            Err(error) => Response::text(503, format!("{error}\n")),
+        }
+    }
+}
+
+impl App for Plain {
+    type Socket = Nothing;
+
+    fn upgrade(&self, _: &Request) -> Result<Nothing, Response> {
+        Err(Response::text(404, "there is no WebSocket here\n"))
+    }
+}
+
+/// No upgrade is ever agreed to.
+struct Nothing;
+
+impl Endpoint for Nothing {
+    type Held = ();
+
+    fn max_message(&self) -> usize {
+        0
+    }
+
+    fn open(&mut self, _: &mut Outbox) {}
+
+    fn message(&mut self, _: Message, (): &mut (), _: &mut Outbox) -> Flow {
+        Flow::Continue
+    }
+
+    fn must_stay(&self, (): &()) -> bool {
+        false
+    }
+
+    fn next_deadline(&self, (): &()) -> Option<Instant> {
+        None
+    }
+
+    fn on_deadline(&mut self, _: Instant, (): &mut (), _: &mut Outbox) -> Flow {
+        Flow::Continue
+    }
+
+    fn closed(&mut self, _: Closed) {}
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Listen::parse();
+    runtime::start(RuntimeOptions::default().workers(options.threads).max_coroutines(20_000));
+    let pool = Pool::new(PoolOptions::default().capacity(1_024), || Ok::<_, Infallible>(Empty))?;
+    let limits = NetOptions::default();
+    let listener = Front::bind(options.listen, &limits)?;
+    let watchdog = Watchdog::start(WatchdogOptions::default());
+    let front = Front::start(listener, Plain(pool), limits, watchdog)?;
+    announce("sandpool, plain HTTP", front.local_addr(), options.threads);
+    loop {
+        std::thread::park();
+    }
+}
