@@ -5,6 +5,8 @@
 //! passes, and a constant input stays exactly where the sections leave it. The outputs of one section are the inputs
 //! of the next, so they are remembered once.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::biquad::FLUSH_BELOW;
 use super::cookbook::Section;
 
@@ -64,11 +66,6 @@ impl Cascade {
                     self.input[0][..CHANNELS].copy_from_slice(&wide::<CHANNELS>(frame));
                 }
             }
-            _ if CHANNELS == 1 => match count.div_ceil(2) {
-                1 => self.run::<CHANNELS, 1>(sections, active, block),
-                2 => self.run::<CHANNELS, 2>(sections, active, block),
-                _ => self.run::<CHANNELS, 3>(sections, active, block),
-            },
             1 => self.run::<CHANNELS, 1>(sections, active, block),
             2 => self.run::<CHANNELS, 2>(sections, active, block),
             3 => self.run::<CHANNELS, 3>(sections, active, block),
@@ -84,26 +81,24 @@ impl Cascade {
         }
     }
 
-    fn run<const CHANNELS: usize, const COLUMNS: usize>(
+    fn run<const CHANNELS: usize, const COUNT: usize>(
         &mut self,
         sections: &[Option<Section>; SECTIONS],
         active: &[usize],
         block: &mut [f32],
     ) {
-        let mut lanes = Lanes::<CHANNELS, COLUMNS>::new();
-        let mut before = self.input;
+        let mut row = Row::<CHANNELS, COUNT>::default();
+        let mut before = narrow::<CHANNELS>(&self.input);
         for (at, index) in active.iter().enumerate() {
-            lanes.load(at, &sections[*index].unwrap_or_default(), &before, &self.outputs[*index]);
-            before = self.outputs[*index];
+            row.sections[at] = sections[*index].unwrap_or_default();
+            [row.x1[at], row.x2[at]] = before;
+            before = narrow(&self.outputs[*index]);
+            [row.y1[at], row.y2[at]] = before;
         }
-        // What is left over in the second lane does nothing.
-        for at in active.len()..Lanes::<CHANNELS, COLUMNS>::SECTIONS {
-            lanes.load(at, &Section { b0: 1.0, ..Section::default() }, &before, &before);
-        }
-        lanes.process(block);
-        self.input = Lanes::<CHANNELS, COLUMNS>::history(0, &lanes.x1, &lanes.x2);
+        Arch::new().dispatch(Through { row: &mut row, block });
+        store(&mut self.input, &[row.x1[0], row.x2[0]]);
         for (at, index) in active.iter().enumerate() {
-            self.outputs[*index] = Lanes::<CHANNELS, COLUMNS>::history(at, &lanes.y1, &lanes.y2);
+            store(&mut self.outputs[*index], &[row.y1[at], row.y2[at]]);
         }
     }
 
@@ -131,7 +126,11 @@ impl Cascade {
                 let mut wet = narrow::<CHANNELS>(&self.wet[index]);
                 for (at, x) in row.iter_mut().enumerate() {
                     let share = ((seen + at + 1) as f64 / (tick_samples - STILL) as f64).min(1.0);
-                    let y = output(&fade.from.toward(&fade.to, share), x, &before, &wet);
+                    let section = fade.from.toward(&fade.to, share);
+                    let y = std::array::from_fn(|channel| {
+                        let inputs = [x[channel], before[0][channel], before[1][channel]];
+                        output::<false>(&section, inputs, wet.map(|values| values[channel]))
+                    });
                     let mix = fade.wet_from + share * (fade.wet_to - fade.wet_from);
                     before = [*x, before[0]];
                     wet = [y, wet[0]];
@@ -172,153 +171,109 @@ impl Cascade {
     }
 }
 
-/// Sections at work, two lanes side by side in each register.
-///
-/// With two channels each has a lane, and a column is a section. With one channel the first half of the sections has the
-/// first lane, the second half the other one: `0 1 2` above `3 4 5`, where what comes out of 2 goes into 3.
-///
-/// Each column is one sample behind the one before it (and the second half behind the first). So no section waits for
-/// another within a step, and all of them are computed together; at the beginning and at the end of a block some have
-/// nothing to do.
+/// Sections at work, each one sample behind the one before it. So no section waits for another within a step, and all of
+/// them are computed together; at the beginning and at the end of a block some have nothing to do.
 #[derive(Clone, Copy)]
-struct Lanes<const CHANNELS: usize, const COLUMNS: usize> {
-    b0: [[f64; 2]; COLUMNS],
-    b1: [[f64; 2]; COLUMNS],
-    b2: [[f64; 2]; COLUMNS],
-    a1: [[f64; 2]; COLUMNS],
-    a2: [[f64; 2]; COLUMNS],
-    x1: [[f64; 2]; COLUMNS],
-    x2: [[f64; 2]; COLUMNS],
-    y1: [[f64; 2]; COLUMNS],
-    y2: [[f64; 2]; COLUMNS],
+struct Row<const CHANNELS: usize, const COUNT: usize> {
+    sections: [Section; COUNT],
+    /// The last inputs and outputs of each, those with 1 the newer.
+    x1: [[f64; CHANNELS]; COUNT],
+    x2: [[f64; CHANNELS]; COUNT],
+    y1: [[f64; CHANNELS]; COUNT],
+    y2: [[f64; CHANNELS]; COUNT],
 }
 
-impl<const CHANNELS: usize, const COLUMNS: usize> Lanes<CHANNELS, COLUMNS> {
-    const SECTIONS: usize = if CHANNELS == 1 { 2 * COLUMNS } else { COLUMNS };
+impl<const CHANNELS: usize, const COUNT: usize> Default for Row<CHANNELS, COUNT> {
+    fn default() -> Self {
+        let zero = [[0.0; CHANNELS]; COUNT];
+        Row { sections: [Section::default(); COUNT], x1: zero, x2: zero, y1: zero, y2: zero }
+    }
+}
+
+impl<const CHANNELS: usize, const COUNT: usize> Row<CHANNELS, COUNT> {
     /// By how many samples the last section is behind the first.
-    const LAST: usize = Self::SECTIONS - 1;
+    const LAST: usize = COUNT - 1;
 
-    fn new() -> Self {
-        let zero = [[0.0; 2]; COLUMNS];
-        Lanes { b0: zero, b1: zero, b2: zero, a1: zero, a2: zero, x1: zero, x2: zero, y1: zero, y2: zero }
-    }
-
-    /// Column and lane of a channel's section.
-    fn place(section: usize, channel: usize) -> (usize, usize) {
-        if CHANNELS == 1 {
-            (section % COLUMNS, section / COLUMNS)
-        } else {
-            (section, channel)
-        }
-    }
-
-    fn load(&mut self, at: usize, section: &Section, inputs: &History<2>, outputs: &History<2>) {
-        for channel in 0..CHANNELS {
-            let (column, lane) = Self::place(at, channel);
-            self.b0[column][lane] = section.b0;
-            self.b1[column][lane] = section.b1;
-            self.b2[column][lane] = section.b2;
-            self.a1[column][lane] = section.a1;
-            self.a2[column][lane] = section.a2;
-            (self.x1[column][lane], self.x2[column][lane]) = (inputs[0][channel], inputs[1][channel]);
-            (self.y1[column][lane], self.y2[column][lane]) = (outputs[0][channel], outputs[1][channel]);
-        }
-    }
-
-    /// What a section remembers, out of the newer and the older values of all.
-    fn history(at: usize, newer: &[[f64; 2]; COLUMNS], older: &[[f64; 2]; COLUMNS]) -> History<2> {
-        [newer, older].map(|values| {
-            std::array::from_fn(|channel| {
-                let (column, lane) = Self::place(at, channel.min(CHANNELS - 1));
-                values[column][lane]
-            })
-        })
-    }
-
-    fn process(&mut self, block: &mut [f32]) {
+    #[inline(always)]
+    fn process<const FUSED: bool>(&mut self, block: &mut [f32]) {
         let frames = block.len() / CHANNELS;
         for step in 0..Self::LAST {
-            self.some(step, frames, block);
+            self.some::<FUSED>(step, frames, block);
         }
         if frames > Self::LAST {
-            let mut lanes = *self;
+            let mut row = *self;
             for step in Self::LAST..frames {
-                let y = lanes.all(wide::<CHANNELS>(&block[step * CHANNELS..][..CHANNELS]));
-                give(&y, &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
+                let input = wide(&block[step * CHANNELS..][..CHANNELS]);
+                (0..COUNT).rev().for_each(|at| {
+                    let x = if at == 0 { input } else { row.y1[at - 1] };
+                    row.section::<FUSED>(at, x);
+                });
+                give(&row.y1[Self::LAST], &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
             }
-            *self = lanes;
+            *self = row;
         }
         for step in frames.max(Self::LAST)..frames + Self::LAST {
-            self.some(step, frames, block);
+            self.some::<FUSED>(step, frames, block);
+        }
+    }
+
+    /// A step in which some sections have no sample of this block.
+    #[inline(always)]
+    fn some<const FUSED: bool>(&mut self, step: usize, frames: usize, block: &mut [f32]) {
+        // The last first, for it takes what the one before it gave in the step before.
+        for at in (0..COUNT).rev().filter(|at| *at <= step && step - *at < frames) {
+            let x = if at == 0 { wide(&block[step * CHANNELS..][..CHANNELS]) } else { self.y1[at - 1] };
+            self.section::<FUSED>(at, x);
+            if at == Self::LAST {
+                give(&self.y1[at], &mut block[(step - at) * CHANNELS..][..CHANNELS]);
+            }
         }
     }
 
     #[inline(always)]
-    fn all(&mut self, input: [f64; CHANNELS]) -> [f64; CHANNELS] {
-        let last = COLUMNS - 1;
-        let mut x =
-            if CHANNELS == 1 { [input[0], self.y1[last][0]] } else { [input[0], input[CHANNELS - 1]] };
-        for at in 0..COLUMNS {
-            let next = self.y1[at];
-            let mut y = [0.0; 2];
-            for lane in 0..2 {
-                // What does not need the last output is summed first, so that it is ready when that arrives.
-                let early = (self.b1[at][lane] * self.x1[at][lane] + self.b2[at][lane] * self.x2[at][lane])
-                    - self.a2[at][lane] * self.y2[at][lane];
-                y[lane] = (self.b0[at][lane] * x[lane] + early) - self.a1[at][lane] * next[lane];
-            }
-            (self.x2[at], self.x1[at]) = (self.x1[at], x);
-            (self.y2[at], self.y1[at]) = (next, y);
-            x = next;
+    fn section<const FUSED: bool>(&mut self, at: usize, x: [f64; CHANNELS]) {
+        let (x1, y1) = (self.x1[at], self.y1[at]);
+        for channel in 0..CHANNELS {
+            let inputs = [x[channel], x1[channel], self.x2[at][channel]];
+            let outputs = [y1[channel], self.y2[at][channel]];
+            self.y1[at][channel] = output::<FUSED>(&self.sections[at], inputs, outputs);
         }
-        let y = self.y1[last];
-        std::array::from_fn(|channel| if CHANNELS == 1 { y[1] } else { y[channel] })
+        (self.x1[at], self.x2[at], self.y2[at]) = (x, x1, y1);
     }
+}
 
-    /// A step in which some sections have no sample of this block.
-    fn some(&mut self, step: usize, frames: usize, block: &mut [f32]) {
-        // The last first, for it takes what the one before it gave in the step before.
-        for section in
-            (0..Self::SECTIONS).rev().filter(|section| *section <= step && step - *section < frames)
-        {
-            for channel in 0..CHANNELS {
-                let (at, lane) = Self::place(section, channel);
-                let x = if section == 0 {
-                    f64::from(block[step * CHANNELS + channel])
-                } else {
-                    let (before, lane) = Self::place(section - 1, channel);
-                    self.y1[before][lane]
-                };
-                let of = |values: &[[f64; 2]; COLUMNS]| values[at][lane];
-                let coefficients = Section {
-                    b0: of(&self.b0),
-                    b1: of(&self.b1),
-                    b2: of(&self.b2),
-                    a1: of(&self.a1),
-                    a2: of(&self.a2),
-                };
-                let (x1, x2, y1, y2) = (of(&self.x1), of(&self.x2), of(&self.y1), of(&self.y2));
-                let y = output(&coefficients, &[x], &[[x1], [x2]], &[[y1], [y2]]);
-                (self.x2[at][lane], self.x1[at][lane]) = (x1, x);
-                (self.y2[at][lane], self.y1[at][lane]) = (y1, y[0]);
-                if section == Self::LAST {
-                    give(&y, &mut block[(step - Self::LAST) * CHANNELS + channel..][..1]);
-                }
-            }
+/// A block through the row, in the instructions that the processor has.
+struct Through<'a, const CHANNELS: usize, const COUNT: usize> {
+    row: &'a mut Row<CHANNELS, COUNT>,
+    block: &'a mut [f32],
+}
+
+impl<const CHANNELS: usize, const COUNT: usize> WithSimd for Through<'_, CHANNELS, COUNT> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Processors with wide vectors multiply and add in one; elsewhere that would be a call of a function.
+        if S::F64_LANES > 1 {
+            self.row.process::<true>(self.block);
+        } else {
+            self.row.process::<false>(self.block);
         }
     }
 }
 
-/// The difference equation, in the same order as above.
+/// The difference equation, of the last three inputs and two outputs, the newest first. What does not need the last output
+/// is summed first, so that it is ready when that arrives.
 #[inline(always)]
-fn output<const CHANNELS: usize>(
-    section: &Section,
-    x: &[f64; CHANNELS],
-    [x1, x2]: &History<CHANNELS>,
-    [y1, y2]: &History<CHANNELS>,
-) -> [f64; CHANNELS] {
+fn output<const FUSED: bool>(section: &Section, [x, x1, x2]: [f64; 3], [y1, y2]: [f64; 2]) -> f64 {
     let Section { b0, b1, b2, a1, a2 } = *section;
-    std::array::from_fn(|c| (b0 * x[c] + ((b1 * x1[c] + b2 * x2[c]) - a2 * y2[c])) - a1 * y1[c])
+    if FUSED {
+        let early = (-a2).mul_add(y2, b2.mul_add(x2, b1 * x1));
+        (-a1).mul_add(y1, b0.mul_add(x, early))
+    } else {
+        let early = (b1 * x1 + b2 * x2) - a2 * y2;
+        (b0 * x + early) - a1 * y1
+    }
 }
 
 #[inline(always)]
