@@ -82,7 +82,7 @@ impl Session {
             run.take(step);
         }
         if self.ends_with_a_tone {
-            checks::assert_a_tone_sounds_right(&mut run.sandbox, &mut run.scratch);
+            checks::assert_a_tone_sounds_right(&mut run.sandbox, &mut run.scratch, &mut run.listener);
         }
         checks::assert_reset_is_fresh(&mut run.sandbox, &mut run.scratch, template);
     }
