@@ -8,6 +8,8 @@
 
 use std::f64::consts::PI;
 
+use crate::filter::{multiply_add, run_fused, Fusable};
+
 /// BS.1770-4, tables 1 and 2: b0, b1, b2, a1, a2 at 48 kHz.
 const SHELF_AT_48_KHZ: [f64; 5] = [
     1.535_124_859_586_97,
@@ -90,26 +92,7 @@ impl KWeightingState {
     /// Weighs sample frames of `CHANNELS` samples, and adds up the power of what comes out. A single channel has silence
     /// beside it: compiled for both side by side that is faster than one alone.
     pub(super) fn process<const CHANNELS: usize>(&mut self, weighting: &KWeighting, block: &[f32]) {
-        let [b0, b1, b2, a1, a2] = weighting.shelf;
-        let [d0, d1, d2, c1, c2] = weighting.high_pass;
-        let [mut x2, mut x1] = self.inputs;
-        let [mut y2, mut y1] = self.between;
-        let [mut z2, mut z1] = self.outputs;
-        let mut energy = self.energy;
-        for frame in block.chunks_exact(CHANNELS) {
-            for at in 0..2 {
-                let x = if at < CHANNELS { f64::from(frame[at]) } else { 0.0 };
-                // What does not need the last output is summed first, so that it is ready when that arrives.
-                let y = (b0 * x + b1 * x1[at] + b2 * x2[at] - a2 * y2[at]) - a1 * y1[at];
-                let z = (d0 * y + d1 * y1[at] + d2 * y2[at] - c2 * z2[at]) - c1 * z1[at];
-                (x2[at], x1[at]) = (x1[at], x);
-                (y2[at], y1[at]) = (y1[at], y);
-                (z2[at], z1[at]) = (z1[at], z);
-                energy[at] += z * z;
-            }
-        }
-        (self.inputs, self.between, self.outputs) = ([x2, x1], [y2, y1], [z2, z1]);
-        self.energy = energy;
+        run_fused(Weigh::<CHANNELS> { state: self, weighting, block });
     }
 
     /// The power of all channels that has come out since the last call. Memory that has faded to nothing is set to
@@ -121,6 +104,43 @@ impl KWeightingState {
             }
         }
         std::mem::take(&mut self.energy).iter().sum()
+    }
+}
+
+/// A block through both filters.
+struct Weigh<'a, const CHANNELS: usize> {
+    state: &'a mut KWeightingState,
+    weighting: &'a KWeighting,
+    block: &'a [f32],
+}
+
+impl<const CHANNELS: usize> Fusable for Weigh<'_, CHANNELS> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let Weigh { state, weighting, block } = self;
+        let [mut x2, mut x1] = state.inputs;
+        let [mut y2, mut y1] = state.between;
+        let [mut z2, mut z1] = state.outputs;
+        let mut energy = state.energy;
+        // What does not need the last output is summed first, so that it is ready when that arrives.
+        let pass = |[b0, b1, b2, a1, a2]: [f64; 5], x: f64, x1: f64, x2: f64, y1: f64, y2: f64| {
+            let early = multiply_add::<FUSED>(b1, x1, b0 * x);
+            let early = multiply_add::<FUSED>(-a2, y2, multiply_add::<FUSED>(b2, x2, early));
+            multiply_add::<FUSED>(-a1, y1, early)
+        };
+        for frame in block.chunks_exact(CHANNELS) {
+            for at in 0..2 {
+                let x = if at < CHANNELS { f64::from(frame[at]) } else { 0.0 };
+                let y = pass(weighting.shelf, x, x1[at], x2[at], y1[at], y2[at]);
+                let z = pass(weighting.high_pass, y, y1[at], y2[at], z1[at], z2[at]);
+                (x2[at], x1[at]) = (x1[at], x);
+                (y2[at], y1[at]) = (y1[at], y);
+                (z2[at], z1[at]) = (z1[at], z);
+                energy[at] = multiply_add::<FUSED>(z, z, energy[at]);
+            }
+        }
+        (state.inputs, state.between, state.outputs) = ([x2, x1], [y2, y1], [z2, z1]);
+        state.energy = energy;
     }
 }
 

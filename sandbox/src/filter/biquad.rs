@@ -10,6 +10,7 @@
 use std::f64::consts::FRAC_1_SQRT_2;
 
 use super::cookbook::{Section, Shape};
+use super::fused::{multiply_add, run_fused, Fusable};
 
 /// Feedback smaller than this (-400 dB) is set to zero before it can become subnormal and slow.
 pub(super) const FLUSH_BELOW: f64 = 1e-20;
@@ -32,15 +33,31 @@ impl Coefficients {
     /// Filters interleaved channels in place, each with its own memory. The cut into blocks makes no difference, to the
     /// bit. Two channels take no longer than one, for neither waits for the other.
     pub fn process<const CHANNELS: usize>(&self, memories: &mut [Biquad; CHANNELS], block: &mut [f32]) {
-        let Coefficients { b0, a1, a2 } = *self;
-        let [mut x2, mut x1] = [0, 1].map(|at| memories.map(|memory| memory.inputs[at]));
-        let [mut y2, mut y1] = [0, 1].map(|at| memories.map(|memory| memory.outputs[at]));
+        run_fused(Pass { coefficients: self, memories, block });
+    }
+}
+
+/// A block through the filter.
+struct Pass<'a, const CHANNELS: usize> {
+    coefficients: &'a Coefficients,
+    memories: &'a mut [Biquad; CHANNELS],
+    block: &'a mut [f32],
+}
+
+impl<const CHANNELS: usize> Fusable for Pass<'_, CHANNELS> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let Pass { coefficients, memories, block } = self;
+        let Coefficients { b0, a1, a2 } = *coefficients;
+        let [mut x2, mut x1] = [0, 1].map(|at| memories.each_ref().map(|memory| memory.inputs[at]));
+        let [mut y2, mut y1] = [0, 1].map(|at| memories.each_ref().map(|memory| memory.outputs[at]));
         for frame in block.chunks_exact_mut(CHANNELS) {
             for channel in 0..CHANNELS {
                 let x = f64::from(frame[channel]);
                 // What does not need the last output is summed first, so that it is ready when that arrives.
-                let early = b0 * (x - 2.0 * x1[channel] + x2[channel]) - a2 * y2[channel];
-                let y = early - a1 * y1[channel];
+                let change = multiply_add::<FUSED>(-2.0, x1[channel], x) + x2[channel];
+                let early = multiply_add::<FUSED>(-a2, y2[channel], b0 * change);
+                let y = multiply_add::<FUSED>(-a1, y1[channel], early);
                 (x2[channel], x1[channel]) = (x1[channel], x);
                 (y2[channel], y1[channel]) = (y1[channel], y);
                 frame[channel] = y as f32;

@@ -5,10 +5,9 @@
 //! passes, and a constant input stays exactly where the sections leave it. The outputs of one section are the inputs
 //! of the next, so they are remembered once.
 
-use pulp::{Arch, Simd, WithSimd};
-
 use super::biquad::FLUSH_BELOW;
 use super::cookbook::Section;
+use super::fused::{multiply_add, run_fused, Fusable};
 
 /// Sections in a row.
 pub(crate) const SECTIONS: usize = 5;
@@ -95,7 +94,7 @@ impl Cascade {
             before = narrow(&self.outputs[*index]);
             [row.y1[at], row.y2[at]] = before;
         }
-        Arch::new().dispatch(Through { row: &mut row, block });
+        run_fused(Through { row: &mut row, block });
         store(&mut self.input, &[row.x1[0], row.x2[0]]);
         for (at, index) in active.iter().enumerate() {
             store(&mut self.outputs[*index], &[row.y1[at], row.y2[at]]);
@@ -242,23 +241,16 @@ impl<const CHANNELS: usize, const COUNT: usize> Row<CHANNELS, COUNT> {
     }
 }
 
-/// A block through the row, in the instructions that the processor has.
+/// A block through the row.
 struct Through<'a, const CHANNELS: usize, const COUNT: usize> {
     row: &'a mut Row<CHANNELS, COUNT>,
     block: &'a mut [f32],
 }
 
-impl<const CHANNELS: usize, const COUNT: usize> WithSimd for Through<'_, CHANNELS, COUNT> {
-    type Output = ();
-
+impl<const CHANNELS: usize, const COUNT: usize> Fusable for Through<'_, CHANNELS, COUNT> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        // Processors with wide vectors multiply and add in one; elsewhere that would be a call of a function.
-        if S::F64_LANES > 1 {
-            self.row.process::<true>(self.block);
-        } else {
-            self.row.process::<false>(self.block);
-        }
+    fn run<const FUSED: bool>(self) {
+        self.row.process::<FUSED>(self.block);
     }
 }
 
@@ -267,13 +259,9 @@ impl<const CHANNELS: usize, const COUNT: usize> WithSimd for Through<'_, CHANNEL
 #[inline(always)]
 fn output<const FUSED: bool>(section: &Section, [x, x1, x2]: [f64; 3], [y1, y2]: [f64; 2]) -> f64 {
     let Section { b0, b1, b2, a1, a2 } = *section;
-    if FUSED {
-        let early = (-a2).mul_add(y2, b2.mul_add(x2, b1 * x1));
-        (-a1).mul_add(y1, b0.mul_add(x, early))
-    } else {
-        let early = (b1 * x1 + b2 * x2) - a2 * y2;
-        (b0 * x + early) - a1 * y1
-    }
+    let early = multiply_add::<FUSED>(b2, x2, b1 * x1);
+    let early = multiply_add::<FUSED>(b0, x, multiply_add::<FUSED>(-a2, y2, early));
+    multiply_add::<FUSED>(-a1, y1, early)
 }
 
 #[inline(always)]

@@ -8,6 +8,7 @@ mod cascade;
 mod clarity;
 pub mod compressor;
 mod cookbook;
+mod fused;
 pub mod gate;
 pub mod level;
 pub mod limiter;
@@ -22,6 +23,7 @@ pub(crate) use ballistics::{tick_samples, Ballistics, Times, ATTACK_MS, KNEE_DB,
 pub(crate) use cascade::{Cascade, Fade, LONGEST_TICK, SECTIONS};
 pub use clarity::VoiceClarity;
 pub(crate) use cookbook::{Section, Shape};
+pub(crate) use fused::{multiply_add, run_fused, Fusable};
 pub(crate) use look_ahead::{LookAhead, MOST_TICKS};
 pub(crate) use peak_window::HeldLevel;
 pub(crate) use ride::{Ramp, Ride};
