@@ -8,6 +8,7 @@ mod cascade;
 mod clarity;
 pub mod compressor;
 mod cookbook;
+mod cross_fade;
 pub mod gate;
 pub mod level;
 pub mod limiter;
@@ -22,6 +23,7 @@ pub(crate) use ballistics::{tick_samples, Ballistics, Times, ATTACK_MS, KNEE_DB,
 pub(crate) use cascade::{Cascade, Fade, LONGEST_TICK, SECTIONS};
 pub use clarity::VoiceClarity;
 pub(crate) use cookbook::{Section, Shape};
+pub(crate) use cross_fade::CrossFade;
 pub(crate) use look_ahead::{LookAhead, MOST_TICKS};
 pub(crate) use peak_window::HeldLevel;
 pub(crate) use ride::{Ramp, Ride};
