@@ -4,7 +4,7 @@ use crate::filter::CrossFade;
 use crate::{Stage, Stream};
 
 /// A stage that is built when it is first switched on, and kept. A switch in mid-stream is a cross-fade: off, the stage
-/// is heard until it has faded out; on, it begins anew and is faded in, once the silence of its delay has gone by.
+/// is heard until it has faded out; on, it begins anew and is faded in once it is filled with sound.
 pub(super) struct Slot<S: Stage> {
     stage: Option<Box<S>>,
     on: bool,
@@ -68,15 +68,19 @@ impl<S: Stage> Slot<S> {
             return;
         }
         if let Some(parameters) = self.next.take() {
-            self.begin(&parameters);
-            self.fade.rise(S::delay_at(self.stream, &parameters));
+            let fill = self.begin(&parameters);
+            self.fade.rise(fill);
         }
     }
 
-    fn begin(&mut self, parameters: &S::Parameters) {
+    /// Gives the sample frames after which the stage is filled.
+    fn begin(&mut self, parameters: &S::Parameters) -> usize {
         match &mut self.stage {
-            Some(built) => built.start(self.stream, parameters),
-            None => self.stage = Some(Box::new(S::new(self.stream, parameters))),
+            Some(built) => {
+                built.start(self.stream, parameters);
+                built.fill_samples()
+            }
+            None => self.stage.insert(Box::new(S::new(self.stream, parameters))).fill_samples(),
         }
     }
 

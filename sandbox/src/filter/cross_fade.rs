@@ -6,7 +6,7 @@ const FADES_PER_SECOND: u32 = 100;
 const PIECE: usize = 128;
 
 /// Where a cross-fade between dry (the sound as it comes) and wet (the result) is. It counts sample frames, so how a
-/// stream is cut makes no difference. It can be turned round at any time, and then goes back from where it is.
+/// stream is cut makes no difference. Turned round on its way, it goes to that end first: a corner on the way would be heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CrossFade {
     /// Sample frames from one end to the other.
@@ -15,6 +15,9 @@ pub(crate) struct CrossFade {
     position: usize,
     /// Sample frames that stay dry before the way to wet begins.
     waits: usize,
+    /// Which end it is on its way to, or at.
+    heads_for_wet: bool,
+    /// Which end it is to stay at.
     to_wet: bool,
 }
 
@@ -22,7 +25,13 @@ impl CrossFade {
     /// One that is at its end.
     pub(crate) fn at_rest(sample_rate_hz: u32, wet: bool) -> CrossFade {
         let length = (sample_rate_hz / FADES_PER_SECOND).max(1) as usize;
-        CrossFade { length, position: if wet { length } else { 0 }, waits: 0, to_wet: wet }
+        CrossFade {
+            length,
+            position: if wet { length } else { 0 },
+            waits: 0,
+            heads_for_wet: wet,
+            to_wet: wet,
+        }
     }
 
     /// Whether only what is made of the sound is heard, from here on.
@@ -37,21 +46,29 @@ impl CrossFade {
         !self.to_wet && self.position == 0
     }
 
-    /// To dry, from where it is.
+    /// To dry, after the way to wet if it is on that.
     pub(crate) fn fall(&mut self) {
         self.to_wet = false;
+        self.turn_at_end();
     }
 
-    /// To wet, from where it is; if that is dry, then after so many sample frames: the delay of what begins anew and
-    /// would be heard as a gap.
-    pub(crate) fn rise(&mut self, delay: usize) {
+    /// To wet, after the way to dry if it is on that. If it rests at dry, then after so many sample frames: until what
+    /// begins anew is filled, or its silence would be heard as a gap.
+    pub(crate) fn rise(&mut self, fill: usize) {
         if self.is_dry() {
-            self.waits = delay;
+            self.waits = fill;
         }
         self.to_wet = true;
+        self.turn_at_end();
     }
 
-    /// Fades between `block` and what `work` makes of it until the fade or the block ends; gives the rest. `work` gets
+    fn turn_at_end(&mut self) {
+        if self.position == 0 || self.position == self.length {
+            self.heads_for_wet = self.to_wet;
+        }
+    }
+
+    /// Fades between `block` and what `work` makes of it until it rests or the block ends; gives the rest. `work` gets
     /// whole sample frames, in order. What comes out lies between the two sounds.
     pub(crate) fn run<'a>(
         &mut self,
@@ -78,9 +95,9 @@ impl CrossFade {
         }
     }
 
-    /// Sample frames until it is at its end.
+    /// Sample frames to the next end; 0 at rest.
     fn left(&self) -> usize {
-        if self.to_wet {
+        if self.heads_for_wet {
             self.waits + self.length - self.position
         } else {
             self.position
@@ -90,11 +107,12 @@ impl CrossFade {
     /// Goes on by a sample frame: how much of that is wet. The way is 3t^2 - 2t^3, level at both ends, for a straight
     /// line has a corner there that is heard in a deep tone.
     fn next_share(&mut self) -> f32 {
-        match (self.to_wet, self.waits) {
+        match (self.heads_for_wet, self.waits) {
             (false, _) => self.position -= 1,
             (true, 0) => self.position += 1,
             (true, _) => self.waits -= 1,
         }
+        self.turn_at_end();
         let t = self.position as f32 / self.length as f32;
         t * t * (3.0 - 2.0 * t)
     }
@@ -119,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_10_ms_after_its_delay_and_is_exact_at_both_ends() {
+    fn it_takes_10_ms_after_it_has_waited_and_is_exact_at_both_ends() {
         let mut fade = CrossFade::at_rest(8_000, false);
         assert!(fade.is_dry() && run(&mut fade, 10, 3).iter().all(|sample| *sample == 1.0));
         fade.rise(20);
@@ -133,17 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn turned_round_it_goes_back_from_where_it_is() {
-        for block in [1, 5, 64, 500] {
+    fn turned_round_on_its_way_it_goes_to_that_end_first_and_turns_there() {
+        let mut once = CrossFade::at_rest(48_000, false);
+        once.rise(0);
+        let up = run(&mut once, 480, 480);
+        for block in [1, 5, 64, 900] {
             let mut fade = CrossFade::at_rest(48_000, false);
             fade.rise(0);
             let mut heard = run(&mut fade, 300, block);
             fade.fall();
-            heard.extend(run(&mut fade, 200, block));
+            heard.extend(run(&mut fade, 180, block));
+            assert_eq!(heard, up);
+            let down = run(&mut fade, 400, block);
             fade.rise(1_000);
-            heard.extend(run(&mut fade, 400, block));
-            assert!(fade.is_wet(), "no delay is waited for, for what was heard goes on");
-            assert!(heard.windows(2).all(|pair| (pair[1] - pair[0]).abs() < 1.6 / 480.0));
+            assert!(run(&mut fade, 80, block).last() == Some(&1.0) && !fade.is_dry());
+            assert_eq!(run(&mut fade, 480, block), up, "what ran on needs no filling");
+            assert!(fade.is_wet() && down.iter().zip(&up).all(|(down, up)| (3.0 - down - up).abs() < 1e-5));
         }
     }
 

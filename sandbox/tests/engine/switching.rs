@@ -76,7 +76,7 @@ fn step(heard: &[f32]) -> f32 {
     heard.windows(3).map(|at| (at[2] - at[0]).abs()).fold(0.0, f32::max)
 }
 
-/// By how much the steps and bends around each change exceed those of the sound before and after.
+/// By how much the steps and bends around each change exceed those of the sound before and after, and as it came.
 fn clicks(changes: &[SettingsUpdate]) -> (f32, f32) {
     let mut line = Line::new(all_off());
     let (apart, packet) = (700 * MS, 7 * MS);
@@ -95,8 +95,9 @@ fn clicks(changes: &[SettingsUpdate]) -> (f32, f32) {
             &line.heard[from..to]
         };
         let (before, around, after) = (at(-150, -1), at(-1, 80), at(550, 700));
-        worst.0 = worst.0.max(step(around) / step(before).max(step(after)));
-        worst.1 = worst.1.max(bend(around) / bend(before).max(bend(after)));
+        let own = |what: fn(&[f32]) -> f32| what(before).max(what(after)).max(what(&pcm));
+        worst.0 = worst.0.max(step(around) / own(step));
+        worst.1 = worst.1.max(bend(around) / own(bend));
     }
     worst
 }
@@ -114,4 +115,108 @@ fn nothing_clicks_when_it_is_switched_on_or_off_in_mid_stream() {
         }
     }
     assert!(clicked.is_empty(), "{clicked:?}");
+}
+
+#[test]
+fn what_begins_with_its_delay_leaves_no_gap() {
+    for name in ["denoise", "limiter"] {
+        // Too quiet for the limiter, and speech is not turned down.
+        let speech = crate::common::speech(sandbox::SampleRate::Hz48000, opus::Channels::Stereo);
+        let mut line = Line::new(all_off().with("limiter.ceiling_db", 0));
+        let (before, after) = speech[2 * 500 * MS..2 * 1_500 * MS].split_at(2 * 500 * MS);
+        line.say(before, 960);
+        line.set(SettingsUpdate::default().with(name, true));
+        line.say(after, 960);
+        let delay = line.sandbox.settings().engine_delay_samples();
+        assert!(delay > 0);
+        assert!(line.heard[..2 * (500 * MS + delay)] == [before, &after[..2 * delay]].concat(), "{name}");
+        assert!(line.heard[2 * (500 * MS + delay)..] != after[2 * delay..], "{name}");
+    }
+}
+
+#[test]
+fn switched_to_and_fro_in_the_middle_of_a_fade_nothing_clicks() {
+    let mut clicked = Vec::new();
+    for name in Settings::switches().chain(["intensity"]) {
+        let [on, off] = match name {
+            "intensity" => [2.0, 0.0].map(intensity),
+            stage => [true, false].map(|on| SettingsUpdate::default().with(stage, on)),
+        };
+        let mut line = Line::new(all_off());
+        let pcm = tone(0.2, 1_500 * MS);
+        let (before, rest) = pcm.split_at(2 * 200 * MS);
+        let (restless, after) = rest.split_at(2 * 600 * MS);
+        line.say(before, 960);
+        let mut random = Random(7);
+        let mut rest = restless;
+        for update in [on.clone(), off].iter().cycle() {
+            line.set(update.clone());
+            let (piece, behind) = rest.split_at((2 * (1 + random.below(30 * MS))).min(rest.len()));
+            line.say(piece, 960);
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        line.set(on);
+        line.say(after, 960);
+        let own = |what: fn(&[f32]) -> f32| {
+            what(&line.heard[..2 * 200 * MS]).max(what(&line.heard[2 * 1_300 * MS..]))
+        };
+        let around = &line.heard[2 * 199 * MS..2 * 900 * MS];
+        let (step, bend) = (step(around) / own(step), bend(around) / own(bend));
+        println!("{name}: steps {step:.2} times the tone's own, bends {bend:.2} times");
+        if step > 1.5 || bend > 3.0 {
+            clicked.push((name, step, bend));
+        }
+    }
+    assert!(clicked.is_empty(), "{clicked:?}");
+}
+
+#[test]
+fn another_look_ahead_of_the_limiter_fades_to_the_sound_without_it_and_back() {
+    let look_ahead = |ms: f64| SettingsUpdate::default().with("limiter.look_ahead_ms", ms);
+    let on = all_off().with("limiter", true);
+    let (step, bend) = clicks(&[on, look_ahead(5.0), look_ahead(2.0)]);
+    assert!(step < 1.5 && bend < 3.0, "steps {step:.2}, bends {bend:.2}");
+}
+
+/// However it is cut, and with switches at any time, some of them in the middle of a fade.
+#[test]
+fn how_a_stream_is_cut_makes_no_difference_to_a_fade() {
+    let heard = |packet: usize| {
+        let mut line = Line::new(all_off());
+        let pcm = tone(0.3, 1_200 * MS);
+        let mut random = Random(11);
+        let mut rest = &pcm[..];
+        for name in Settings::switches().collect::<Vec<_>>().into_iter().cycle() {
+            line.set(SettingsUpdate::default().with(name, random.below(3) > 0));
+            line.set(intensity([0.0, 0.7, 2.0][random.below(3)]));
+            line.set(SettingsUpdate::default().with("limiter.look_ahead_ms", 1.5 + random.below(3) as f64));
+            let (piece, behind) = rest.split_at((2 * (1 + random.below(40 * MS))).min(rest.len()));
+            line.say(piece, packet);
+            rest = behind;
+            if rest.is_empty() {
+                return line.heard;
+            }
+        }
+        unreachable!("cycle")
+    };
+    let whole = heard(5_760);
+    for packet in [1, 77, 480, 961] {
+        assert!(heard(packet) == whole, "{packet}");
+    }
+}
+
+#[test]
+fn the_limiters_ceiling_holds_once_it_has_faded_in_and_before_nothing_rises_above_the_sound_without_it() {
+    let mut line = Line::new(all_off());
+    let pcm = tone(0.9, 600 * MS);
+    let (before, after) = pcm.split_at(2 * 300 * MS);
+    line.say(before, 960);
+    line.set(SettingsUpdate::default().with("limiter", true));
+    line.say(after, 960);
+    let faded = 2 * (310 * MS + line.sandbox.settings().engine_delay_samples());
+    assert!(peak(&line.heard[..faded]) <= 0.9);
+    assert!(peak(&line.heard[faded..]) <= 0.1, "{}", peak(&line.heard[faded..]));
 }
