@@ -121,6 +121,34 @@ fn a_change_of_strength_in_mid_stream_makes_no_click() {
 }
 
 #[test]
+fn an_intensity_before_the_first_sample_is_in_force_from_there_on_and_after_a_pause_at_0_the_past_is_forgotten(
+) {
+    let speech = speech(SampleRate::Hz48000, Channels::Mono);
+    for (first, then) in [(0.0, 1.5), (1.5, 0.0), (0.5, 1.5)] {
+        let (mut changed, mut built) =
+            [first, then].map(|at| clarity(SampleRate::Hz48000, Channels::Mono, at)).into();
+        changed.set_intensity(then as f32);
+        let [mut out, mut expected] = [speech.clone(), speech.clone()];
+        changed.process(&mut out);
+        built.process(&mut expected);
+        assert!(out == expected, "{first} to {then}");
+    }
+    let [mut used, mut fresh] = [1.0, 0.0].map(|at| clarity(SampleRate::Hz48000, Channels::Mono, at));
+    used.process(&mut speech.clone());
+    used.set_intensity(0.0);
+    let heard: [Vec<f32>; 2] = [&mut used, &mut fresh].map(|chain| {
+        let mut pause = [0.3; 480];
+        chain.process(&mut pause);
+        assert_eq!(pause[479], 0.3);
+        chain.set_intensity(2.0);
+        let mut out = speech.clone();
+        chain.process(&mut out);
+        out
+    });
+    assert!(heard[0] == heard[1]);
+}
+
+#[test]
 fn the_same_voice_on_both_channels_comes_out_as_it_would_alone() {
     let mono = speech(SampleRate::Hz48000, Channels::Mono);
     let both: Vec<f32> = mono.iter().flat_map(|sample| [*sample; 2]).collect();
