@@ -76,6 +76,16 @@ impl CrossFade {
         channels: usize,
         mut work: impl FnMut(&mut [f32]),
     ) -> &'a mut [f32] {
+        self.run_both(block, channels, |_, piece| work(piece))
+    }
+
+    /// The same where dry is not the sound as it comes either: `work` gets two copies of it, dry and wet.
+    pub(super) fn run_both<'a>(
+        &mut self,
+        block: &'a mut [f32],
+        channels: usize,
+        mut work: impl FnMut(&mut [f32], &mut [f32]),
+    ) -> &'a mut [f32] {
         let mut copy = [0.0; PIECE];
         let mut rest = block;
         loop {
@@ -87,7 +97,7 @@ impl CrossFade {
             rest = behind;
             let dry = &mut copy[..piece.len()];
             dry.copy_from_slice(piece);
-            work(piece);
+            work(dry, piece);
             for (wet, dry) in piece.chunks_exact_mut(channels).zip(dry.chunks_exact(channels)) {
                 let share = self.next_share();
                 wet.iter_mut().zip(dry).for_each(|(wet, dry)| *wet = share * *wet + (1.0 - share) * dry);

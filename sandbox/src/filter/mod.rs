@@ -10,6 +10,7 @@ pub mod compressor;
 mod cookbook;
 mod cross_fade;
 pub mod gate;
+mod high_pass;
 pub mod level;
 pub mod limiter;
 mod look_ahead;
