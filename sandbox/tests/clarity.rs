@@ -121,6 +121,57 @@ fn a_change_of_strength_in_mid_stream_makes_no_click() {
 }
 
 #[test]
+fn an_intensity_before_the_first_sample_is_in_force_from_there_on_and_after_a_pause_at_0_the_past_is_forgotten(
+) {
+    let speech = speech(SampleRate::Hz48000, Channels::Mono);
+    for (first, then) in [(0.0, 1.5), (1.5, 0.0), (0.5, 1.5)] {
+        let (mut changed, mut built) =
+            [first, then].map(|at| clarity(SampleRate::Hz48000, Channels::Mono, at)).into();
+        changed.set_intensity(then as f32);
+        let [mut out, mut expected] = [speech.clone(), speech.clone()];
+        changed.process(&mut out);
+        built.process(&mut expected);
+        assert!(out == expected, "{first} to {then}");
+    }
+    let [mut used, mut fresh] = [1.0, 0.0].map(|at| clarity(SampleRate::Hz48000, Channels::Mono, at));
+    used.process(&mut speech.clone());
+    used.set_intensity(0.0);
+    let heard: [Vec<f32>; 2] = [&mut used, &mut fresh].map(|chain| {
+        let mut pause = [0.3; 480];
+        chain.process(&mut pause);
+        assert_eq!(pause[479], 0.3);
+        chain.set_intensity(2.0);
+        let mut out = speech.clone();
+        chain.process(&mut out);
+        out
+    });
+    assert!(heard[0] == heard[1]);
+}
+
+/// A high-pass that is handed another cutoff with its memory takes what it holds back for a slope, and swings.
+#[test]
+fn a_change_of_strength_leaves_the_sound_where_it_is() {
+    let period = 240;
+    for (from, to) in [(2.0, 0.1), (1.0, 0.1), (1.0, 0.5), (2.0, 1.0), (0.1, 1.0)] {
+        let mut swing = 0.0f32;
+        for phase in 0..16 {
+            let turn = |index: usize| index as f32 / period as f32 + phase as f32 / 16.0;
+            let mut pcm: Vec<f32> = (0..96_000)
+                .map(|index| 0.03 * (turn(index % period) * std::f32::consts::TAU).sin())
+                .collect();
+            let mut chain = clarity(SampleRate::Hz48000, Channels::Mono, from);
+            chain.process(&mut pcm[..48_000]);
+            chain.set_intensity(to as f32);
+            chain.process(&mut pcm[48_000..]);
+            let means = pcm[47_000..].windows(period).map(|at| at.iter().sum::<f32>() / period as f32);
+            swing =
+                swing.max(means.fold(0.0f32, |most, mean| most.max(mean.abs())) / peak(&pcm[40_000..47_000]));
+        }
+        assert!(swing < 0.1, "{from} to {to}: {swing} times the tone");
+    }
+}
+
+#[test]
 fn the_same_voice_on_both_channels_comes_out_as_it_would_alone() {
     let mono = speech(SampleRate::Hz48000, Channels::Mono);
     let both: Vec<f32> = mono.iter().flat_map(|sample| [*sample; 2]).collect();

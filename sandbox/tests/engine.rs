@@ -1,6 +1,8 @@
 //! All stages together, and the formats around them.
 
 mod common;
+#[path = "engine/switching.rs"]
+mod switching;
 
 use std::cell::Cell;
 use std::time::Duration;

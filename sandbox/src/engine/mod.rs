@@ -9,7 +9,7 @@
 //!
 //! A stage runs if the session has switched it on and its [`Quality`] has it. Stages are built when a session first
 //! wants them and kept from then on, so a sandbox that only serves speech stays small. The limiter comes last, so that
-//! nothing behind it can raise a peak again.
+//! nothing behind it can raise a peak again. What is switched in mid-stream is cross-faded (`filter/cross_fade.rs`).
 //!
 //! What a session can do without (de-noise, and all that only listens) is *optional*: when a packet's time is spent
 //! ([`Budget`]), it is left out for the rest of that packet.
@@ -64,18 +64,19 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(settings: &Settings) -> Engine {
+        let stream = settings.stream();
         let mut engine = Engine {
-            stream: settings.stream(),
+            stream,
             settings: *settings,
             seen: 0,
             has_begun: false,
-            denoise: Slot::default(),
+            denoise: Slot::new(stream),
             clarity: VoiceClarity::new(settings),
-            gate: Slot::default(),
-            compressor: Slot::default(),
-            equaliser: Slot::default(),
-            spatial: Slot::default(),
-            limiter: Slot::default(),
+            gate: Slot::new(stream),
+            compressor: Slot::new(stream),
+            equaliser: Slot::new(stream),
+            spatial: Slot::new(stream),
+            limiter: Slot::new(stream),
             listening: Listening::new(settings),
             adaptation: None,
             adapts: false,
@@ -93,11 +94,10 @@ impl Engine {
         self.listening.start(settings);
         let settings = self.begin_adapting(settings);
         self.clarity.start(&settings);
-        self.each_slot(&settings, true);
+        self.start_slots(&settings);
     }
 
-    /// Puts other parameters in force in mid-stream. A stage that is switched on begins anew; one with a delay then
-    /// begins with silence of that length.
+    /// Puts other parameters in force in mid-stream. What is switched on begins anew.
     pub(crate) fn set(&mut self, settings: &Settings) {
         if !self.has_begun {
             // No stage is to glide there from parameters that nobody has heard.
@@ -106,7 +106,7 @@ impl Engine {
         self.listening.set(settings);
         let settings = self.begin_adapting(settings);
         self.clarity.set_intensity(settings.intensity());
-        self.each_slot(&settings, false);
+        self.set_slots(&settings);
     }
 
     /// Takes `settings` over, and gives them as the genre wants them. An adaptation that is switched on begins anew.
@@ -130,14 +130,24 @@ impl Engine {
         adaptation.map_or(self.settings, |adaptation| adaptation.adapt(&self.settings))
     }
 
-    fn each_slot(&mut self, settings: &Settings, anew: bool) {
+    fn start_slots(&mut self, settings: &Settings) {
         let (stream, runs) = (self.stream, Runs::of(settings));
-        self.denoise.configure(anew, runs.denoise, stream, &settings.denoise.parameters);
-        self.gate.configure(anew, runs.gate, stream, &settings.noise_gate.parameters);
-        self.compressor.configure(anew, runs.compressor, stream, &settings.compressor.parameters);
-        self.equaliser.configure(anew, runs.equaliser, stream, &settings.equaliser.parameters);
-        self.spatial.configure(anew, runs.spatial, stream, &settings.spatial.parameters);
-        self.limiter.configure(anew, runs.limiter, stream, &settings.limiter.parameters);
+        self.denoise.start(runs.denoise, stream, &settings.denoise.parameters);
+        self.gate.start(runs.gate, stream, &settings.noise_gate.parameters);
+        self.compressor.start(runs.compressor, stream, &settings.compressor.parameters);
+        self.equaliser.start(runs.equaliser, stream, &settings.equaliser.parameters);
+        self.spatial.start(runs.spatial, stream, &settings.spatial.parameters);
+        self.limiter.start(runs.limiter, stream, &settings.limiter.parameters);
+    }
+
+    fn set_slots(&mut self, settings: &Settings) {
+        let runs = Runs::of(settings);
+        self.denoise.set(runs.denoise, &settings.denoise.parameters);
+        self.gate.set(runs.gate, &settings.noise_gate.parameters);
+        self.compressor.set(runs.compressor, &settings.compressor.parameters);
+        self.equaliser.set(runs.equaliser, &settings.equaliser.parameters);
+        self.spatial.set(runs.spatial, &settings.spatial.parameters);
+        self.limiter.set(runs.limiter, &settings.limiter.parameters);
     }
 
     /// Processes interleaved samples in place, and keeps to `budget`.
@@ -179,23 +189,23 @@ impl Engine {
             watch.lap("genre", true);
         }
         let ran = match all {
-            true => self.denoise.with(|denoise| denoise.process(block)),
-            false => self.denoise.with(|denoise| denoise.pass(block)),
+            true => self.denoise.run(block, Stage::process),
+            false => self.denoise.run(block, Denoise::pass),
         };
         watch.lap("denoise", ran);
         let ran = all && self.listening.before(block);
         watch.lap("voice_activity", ran);
         self.clarity.process_sanitised(block);
         watch.lap("voice_clarity", self.clarity.changes_anything());
-        let ran = self.gate.with(|gate| gate.process(block));
+        let ran = self.gate.run(block, Stage::process);
         watch.lap("noise_gate", ran);
-        let ran = self.compressor.with(|compressor| compressor.process(block));
+        let ran = self.compressor.run(block, Stage::process);
         watch.lap("compressor", ran);
-        let ran = self.equaliser.with(|equaliser| equaliser.process(block));
+        let ran = self.equaliser.run(block, Stage::process);
         watch.lap("equaliser", ran);
-        let ran = self.spatial.with(|spatial| spatial.process(block));
+        let ran = self.spatial.run(block, Stage::process);
         watch.lap("spatial", ran);
-        let ran = self.limiter.with(|limiter| limiter.process(block));
+        let ran = self.limiter.run(block, Stage::process);
         watch.lap("limiter", ran);
         let ran = all && self.listening.after(block);
         watch.lap("metering", ran);
@@ -210,7 +220,7 @@ impl Engine {
         if moved {
             let settings = self.adapted();
             self.clarity.set_intensity(settings.intensity());
-            self.each_slot(&settings, false);
+            self.set_slots(&settings);
         }
     }
 

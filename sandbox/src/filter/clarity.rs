@@ -14,12 +14,13 @@
 //! (the gate as open as the most open, the compressor as low as the lowest), for gains that differ would make the
 //! stereo image wander.
 
-use super::biquad::{Biquad, Coefficients};
+use super::biquad::Coefficients;
 use super::compressor::{Compressor, CompressorCurve, CompressorTiming};
 use super::gate::{Gate, GateCurve, GateTiming};
+use super::high_pass::HighPass;
 use super::level::{amplitude_to_db, db_to_amplitude, largest_magnitude, smoothing, LevelFollower};
 use super::limiter::Limiter;
-use super::sanitise;
+use super::{sanitise, CrossFade};
 use crate::{SampleRate, Settings};
 
 const TICKS_PER_SECOND: f32 = 1_000.0;
@@ -85,10 +86,9 @@ impl Timing {
     }
 }
 
-/// One channel's own state.
+/// One channel's own state, but for its high-pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Channel {
-    high_pass: Biquad,
     /// The largest magnitude in this tick so far.
     peak: f32,
     level: LevelFollower,
@@ -96,7 +96,7 @@ struct Channel {
     compressor: Compressor,
 }
 
-/// All that a stream leaves behind. `Default` is a stream that has not begun, whatever the settings: so a change of
+/// All that a stream leaves behind, but for its high-passes. `Default` is a stream that has not begun, whatever the settings: so a change of
 /// intensity before the first sample is the same as having begun with it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct State {
@@ -130,10 +130,14 @@ pub struct VoiceClarity {
     sample_rate: SampleRate,
     channels: usize,
     intensity: f32,
+    /// Of the last intensity above 0: they stay while the chain fades out.
     parameters: Parameters,
     timing: Timing,
-    high_pass: Coefficients,
+    high_pass: HighPass,
     limiter_fade: f32,
+    fade: CrossFade,
+    /// Whether anything was processed since the stream began.
+    has_begun: bool,
     state: State,
 }
 
@@ -148,8 +152,10 @@ impl VoiceClarity {
             intensity: settings.intensity(),
             parameters,
             timing: Timing::new(),
-            high_pass: high_pass(&parameters, sample_rate),
+            high_pass: HighPass::new(high_pass(&parameters, sample_rate), sample_rate.hz()),
             limiter_fade: 1.0 - smoothing(LIMITER_RELEASE_MS, sample_rate.hz() as f32),
+            fade: CrossFade::at_rest(sample_rate.hz(), settings.intensity() != 0.0),
+            has_begun: false,
             state: State::default(),
         }
     }
@@ -159,24 +165,40 @@ impl VoiceClarity {
         *self = VoiceClarity::new(settings);
     }
 
-    /// Changes the intensity (0 to 2) in mid-stream, without a click.
+    /// Changes the intensity (0 to 2) in mid-stream, without a click: from 0 the chain begins anew and is faded in, to 0
+    /// it is faded out as it was (it can't glide there, for a high-pass at 0 Hz never forgets).
     pub fn set_intensity(&mut self, intensity: f32) {
-        if intensity != self.intensity {
-            self.intensity = intensity;
+        if intensity == self.intensity {
+            return;
+        }
+        self.intensity = intensity;
+        if intensity == 0.0 {
+            self.fade.fall();
+        } else {
             self.parameters = Parameters::at(intensity);
-            self.high_pass = high_pass(&self.parameters, self.sample_rate);
+            let high_pass = high_pass(&self.parameters, self.sample_rate);
+            if self.fade.is_dry() || !self.has_begun {
+                self.state = State::default();
+                self.high_pass = HighPass::new(high_pass, self.sample_rate.hz());
+            }
+            self.high_pass.set(high_pass);
+            self.fade.rise(0);
+        }
+        if !self.has_begun {
+            self.fade = CrossFade::at_rest(self.sample_rate.hz(), intensity != 0.0);
         }
     }
 
-    /// Whether the intensity is above 0.
+    /// Whether the intensity is above 0, or was a moment ago.
     pub(crate) fn changes_anything(&self) -> bool {
-        self.intensity != 0.0
+        !self.fade.is_dry()
     }
 
     /// Processes interleaved samples in place; a last sample frame that is not whole stays as it is.
     ///
-    /// At intensity 0 finite samples within +-16 pass bit for bit, and the chain forgets what it had heard.
-    /// Whatever goes in, what comes out is finite; above intensity 0 it lies below [`CEILING`](super::limiter::CEILING).
+    /// At intensity 0, once it has faded out, finite samples within +-16 pass bit for bit, and the chain has forgotten
+    /// what it had heard. Whatever goes in, what comes out is finite; above intensity 0, once it has faded in, it lies
+    /// below [`CEILING`](super::limiter::CEILING).
     pub fn process(&mut self, pcm: &mut [f32]) {
         sanitise::within_limit(pcm);
         self.process_sanitised(pcm);
@@ -184,9 +206,21 @@ impl VoiceClarity {
 
     /// The same for samples that are numbers within +-16 already, as the engine sees to at its entrance.
     pub(crate) fn process_sanitised(&mut self, pcm: &mut [f32]) {
-        if self.intensity == 0.0 {
-            self.state = State::default();
-        } else if self.channels == 1 {
+        self.has_begun |= pcm.len() >= self.channels;
+        if self.fade.is_wet() {
+            self.process_all(pcm);
+        } else if !self.fade.is_dry() {
+            let mut fade = self.fade;
+            let rest = fade.run(pcm, self.channels, |piece| self.process_all(piece));
+            self.fade = fade;
+            if self.fade.is_wet() {
+                self.process_all(rest);
+            }
+        }
+    }
+
+    fn process_all(&mut self, pcm: &mut [f32]) {
+        if self.channels == 1 {
             self.process_channels::<1>(pcm);
         } else {
             self.process_channels::<2>(pcm);
@@ -212,11 +246,8 @@ impl VoiceClarity {
 
     /// High-passes a part of a tick, and notes its peaks.
     fn filter<const CHANNELS: usize>(&mut self, block: &mut [f32]) {
-        let channels = &mut self.state.channels;
-        let mut high_passes: [Biquad; CHANNELS] = std::array::from_fn(|channel| channels[channel].high_pass);
-        self.high_pass.process(&mut high_passes, block);
-        for (offset, channel) in channels[..CHANNELS].iter_mut().enumerate() {
-            channel.high_pass = high_passes[offset];
+        self.high_pass.process::<CHANNELS>(block);
+        for (offset, channel) in self.state.channels[..CHANNELS].iter_mut().enumerate() {
             let samples = block.chunks_exact(CHANNELS).map(|frame| frame[offset]);
             channel.peak = largest_magnitude(samples).max(channel.peak);
         }
@@ -253,8 +284,8 @@ impl VoiceClarity {
             gate_db = gate_db.max(own_gate_db);
             compressor_db = compressor_db.min(own_compressor_db);
             channel.peak = 0.0;
-            channel.high_pass.flush();
         }
+        self.high_pass.flush();
         state.make_up_db += self.timing.make_up * (self.parameters.make_up_db - state.make_up_db);
         let next = db_to_amplitude(gate_db + compressor_db + state.make_up_db);
         state.gain += state.gain_step * tick_samples as f32;

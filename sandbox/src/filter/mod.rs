@@ -8,8 +8,10 @@ mod cascade;
 mod clarity;
 pub mod compressor;
 mod cookbook;
+mod cross_fade;
 mod fused;
 pub mod gate;
+mod high_pass;
 pub mod level;
 pub mod limiter;
 mod look_ahead;
@@ -23,6 +25,7 @@ pub(crate) use ballistics::{tick_samples, Ballistics, Times, ATTACK_MS, KNEE_DB,
 pub(crate) use cascade::{Cascade, Fade, LONGEST_TICK, SECTIONS};
 pub use clarity::VoiceClarity;
 pub(crate) use cookbook::{Section, Shape};
+pub(crate) use cross_fade::CrossFade;
 pub(crate) use fused::{multiply_add, run_fused, Fusable};
 pub(crate) use look_ahead::{LookAhead, MOST_TICKS};
 pub(crate) use peak_window::HeldLevel;

@@ -74,6 +74,12 @@ pub trait Stage {
     fn delay_at(_stream: Stream, _parameters: &Self::Parameters) -> usize {
         0
     }
+
+    /// Sample frames after which nothing is heard any more of the silence before its first one: not of its beginning, if
+    /// that is in the middle of a sound.
+    fn fill_samples(&self) -> usize {
+        self.delay_samples()
+    }
 }
 
 /// One number among a stage's parameters.

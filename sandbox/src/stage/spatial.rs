@@ -376,6 +376,11 @@ impl Stage for Spatial {
             block = rest;
         }
     }
+
+    /// The longest echo comes so late.
+    fn fill_samples(&self) -> usize {
+        self.past
+    }
 }
 
 /// Works on a part of one tick in the widest vectors the processor has.
