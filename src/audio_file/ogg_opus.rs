@@ -114,6 +114,19 @@ impl<W: Write> OggOpusWriter<W> {
         })
     }
 
+    /// Bytes that a stream of `seconds` seconds at `bitrate` bit/s takes, of packets of 20 ms or more: an estimate on the
+    /// high side, no bound, for an encoder exceeds its bitrate now and then.
+    pub fn expected_bytes(seconds: u64, bitrate: u32) -> u64 {
+        // Both headers, and what the last page has beyond a second.
+        const HEADERS: u64 = 4_096;
+        // A page's header and a lacing value for each packet.
+        const PAGE: u64 = 27 + 50;
+        let packets = u64::from(bitrate) / 8;
+        // A lacing value for each 255 bytes more, and a sixteenth for the encoder.
+        let a_second = packets + packets / 255 + packets / 16 + PAGE;
+        seconds.saturating_mul(a_second).saturating_add(HEADERS)
+    }
+
     /// Appends a packet; how long it lasts is read from the packet itself.
     ///
     /// # Errors
@@ -277,6 +290,31 @@ mod tests {
         }
         let bytes = writer.finish(5_000).unwrap();
         assert_eq!(pages(&bytes).last().unwrap().1, 5_312);
+    }
+
+    #[test]
+    fn a_stream_takes_hardly_more_than_is_expected() {
+        let mut state = 1u32;
+        let noise: Vec<f32> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state as i32 as f32 / i32::MAX as f32
+        })
+        .take(48_000 * 20)
+        .collect();
+        for bitrate in [6_000, 32_000, 128_000, 510_000] {
+            for vbr in [true, false] {
+                let mut encoder =
+                    opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).unwrap();
+                encoder.set_bitrate(opus::Bitrate::Bits(bitrate)).unwrap();
+                encoder.set_vbr(vbr).unwrap();
+                let packets: Vec<_> =
+                    noise.chunks(960).map(|block| encoder.encode_vec_float(block, 4_000).unwrap()).collect();
+                let bytes = stream(&packets, 48_000 * 20 - 312).unwrap().len() as f64;
+                let expected = OggOpusWriter::<Vec<u8>>::expected_bytes(21, bitrate as u32) as f64;
+                assert!(bytes <= expected, "{bytes} of {expected} bytes at {bitrate} bit/s");
+                assert!(bytes > 0.5 * expected - 4_096.0, "{bytes} of {expected} bytes at {bitrate} bit/s");
+            }
+        }
     }
 
     #[test]

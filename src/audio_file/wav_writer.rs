@@ -76,6 +76,20 @@ impl<W: Write + Seek> WavWriter<W> {
         Ok(Self { format, inner, data_bytes: 0 })
     }
 
+    /// Bytes that a file of `frames` frames of `format` takes, its header included.
+    ///
+    /// # Errors
+    /// [`WavWriteError::TooLong`].
+    pub fn file_bytes(format: WavFormat, frames: u64) -> Result<u64, WavWriteError> {
+        let bytes = frames.saturating_mul(format.frame_bytes() as u64);
+        if bytes > WavWriteError::MAX_DATA_BYTES {
+            return Err(WavWriteError::TooLong { bytes });
+        }
+        // `hound` writes the extensible kind of `fmt ` chunk for what the plain kind does not describe.
+        let is_plain = format.channels <= 2 && format.sample_format.bytes() <= 2;
+        Ok(bytes + if is_plain { 44 } else { 68 })
+    }
+
     /// Appends interleaved samples. Integers are rounded to the nearest step, and what lies beyond full
     /// scale is clipped; not a number is written as silence.
     ///
@@ -155,6 +169,8 @@ mod tests {
         ) {
             samples.truncate(samples.len() / 2 * 2);
             let bytes = written(format, &samples);
+            let frames = samples.len() / usize::from(format.channels);
+            prop_assert_eq!(WavWriter::<Cursor<Vec<u8>>>::file_bytes(format, frames as u64).unwrap(), bytes.len() as u64);
             let reader = WavReader::new(&bytes).unwrap();
             prop_assert_eq!(reader.format(), format);
             let mut back = vec![0.0; samples.len()];

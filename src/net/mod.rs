@@ -17,7 +17,7 @@ pub use app::{App, Handler, RouteLimits};
 pub use endpoint::{CloseCode, Closed, Endpoint, Flow, Message, Outbox, Utf8Bytes};
 pub use front::{Front, FrontHandle, FrontStatus};
 pub use handle::{ConnectionHandle, SendError};
-pub use http::{Headers, Method, Request, Response, Version};
+pub use http::{AnswerRoom, Headers, Method, NoRoom, Request, Response, Version};
 pub use listener::listen;
 pub use options::NetOptions;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::net::http::Response;
+use crate::net::http::{NoRoom, Response};
 use crate::runtime::deep_stack;
 use crate::runtime::CheckoutError;
 
@@ -21,6 +21,8 @@ pub(super) enum Refusal {
     Bad { status: u16, code: &'static str, message: String },
     /// No sandbox.
     NoSandbox(CheckoutError),
+    /// No memory for its answer.
+    NoRoom(NoRoom),
     /// A sandbox failed at it.
     Failed(String),
 }
@@ -48,6 +50,12 @@ impl From<CheckoutError> for Refusal {
     }
 }
 
+impl From<NoRoom> for Refusal {
+    fn from(error: NoRoom) -> Self {
+        Self::NoRoom(error)
+    }
+}
+
 impl From<Refusal> for Response {
     fn from(refusal: Refusal) -> Self {
         deep_stack::run(|| match refusal {
@@ -65,13 +73,18 @@ impl From<Refusal> for Response {
                     CheckoutError::Closed { .. } => "SHUTTING_DOWN",
                     _ => "POOL_EXHAUSTED",
                 };
-                let body = json!({ "error": { "code": code, "message": error.to_string(),
-                                              "retry_after_ms": RETRY_AFTER.as_millis() as u64 } });
-                Response::json(503, body.to_string()).header("Retry-After", RETRY_AFTER.as_secs().to_string())
+                try_again(code, &error.to_string())
             }
+            Refusal::NoRoom(error) => try_again("OUT_OF_ROOM", &error.to_string()),
             Refusal::Failed(message) => answer(500, "PROCESSING_FAILED", &message),
         })
     }
+}
+
+fn try_again(code: &str, message: &str) -> Response {
+    let body = json!({ "error": { "code": code, "message": message,
+                                  "retry_after_ms": RETRY_AFTER.as_millis() as u64 } });
+    Response::json(503, body.to_string()).header("Retry-After", RETRY_AFTER.as_secs().to_string())
 }
 
 fn answer(status: u16, code: &str, message: &str) -> Response {

@@ -8,13 +8,17 @@
 //!                                              `--> encode -> Ogg Opus, whose head says the delay
 //! ```
 //!
+//! The recording is read from the request's body and the answer is written block by block, so that there is no third copy
+//! of it. The answer's memory is reserved before a sandbox is taken: what does not fit is refused before it costs work.
+//!
 //! The query sets what a session's `config` can set, by the same names, as far as it means something for a recording.
 
 use std::fmt::Display;
-use std::io::{Cursor, Seek, Write};
+use std::io::{Seek, Write};
 
 use sandbox::{AudioSandbox, Packets, RawValue, Scratch, SettingError, Settings, SettingsUpdate};
 
+use super::answer::AnswerBytes;
 use super::app::State;
 use super::error::{shown, Refusal};
 use crate::audio_file::{
@@ -46,6 +50,7 @@ const BLOCKS_PER_SECOND: usize = 50;
 pub(super) fn respond(state: &State, request: Request) -> Result<Response, Refusal> {
     let as_ogg = wants_ogg(&request)?;
     let update = deep_stack::run(|| update_from(&request))?;
+    let room = request.answer_room().clone();
     let body = request.into_body();
     let wav = deep_stack::run(|| WavReader::new(&body))
         .map_err(|error| Refusal::bad(415, "NOT_A_RECORDING", error.to_string()))?;
@@ -54,17 +59,19 @@ pub(super) fn respond(state: &State, request: Request) -> Result<Response, Refus
     }
     let settings = deep_stack::run(|| settings_for(&wav.format(), &update))?;
 
+    let expected = expected_bytes(as_ogg, &wav, &settings)?;
+    let mut bytes = AnswerBytes::reserve(room, expected)?;
     let mut lease = state.pool.checkout()?;
     lease.enter_deep(|sandbox| sandbox.configure(&settings)).map_err(failed)?;
-    let mut bytes = Cursor::new(Vec::new());
     let (converter, target) = deep_stack::run(|| {
         let channels = settings.channel_count() as u16;
         let converter = RateConverter::new(wav.format().sample_rate, settings.sample_rate().hz(), channels);
         let frames = converter.frames_after(wav.frames() as u64);
         Target::new(as_ogg, &wav, &settings, frames, &mut bytes).map(|target| (converter, target))
     })?;
-    enhance(&wav, &settings, &mut lease, converter, target)?;
-    Ok(Response::bytes(200, if as_ogg { "audio/ogg" } else { "audio/wav" }, bytes.into_inner()))
+    enhance(&wav, &settings, &mut lease, converter, target)
+        .map_err(|refusal| bytes.refused().map_or(refusal, Refusal::NoRoom))?;
+    Ok(Response::bytes(200, if as_ogg { "audio/ogg" } else { "audio/wav" }, bytes.into_bytes()))
 }
 
 /// Whether `Accept` asks for Ogg rather than WAV. The first range that there is an answer for decides, whatever weight
@@ -146,6 +153,19 @@ fn settings_for(format: &WavFormat, update: &SettingsUpdate) -> Result<Settings,
     settings.map_err(|error| refused(error.to_string()))
 }
 
+/// The size of the answer in bytes: for WAV exactly, for Ogg Opus what the bitrate gives, which seldom is exceeded.
+fn expected_bytes(as_ogg: bool, wav: &WavReader<'_>, settings: &Settings) -> Result<u64, Refusal> {
+    let (format, frames) = (wav.format(), wav.frames() as u64);
+    if as_ogg {
+        let delay_seconds = settings.delay_samples() as u64 / u64::from(settings.sample_rate().hz()) + 1;
+        let seconds = frames / u64::from(format.sample_rate) + 1 + delay_seconds;
+        return Ok(OggOpusWriter::<AnswerBytes>::expected_bytes(seconds, settings.bitrate().unsigned_abs()));
+    }
+    let format = WavFormat { channels: settings.channel_count() as u16, ..format };
+    WavWriter::<AnswerBytes>::file_bytes(format, frames)
+        .map_err(|error| Refusal::bad(413, "RECORDING_TOO_LONG", error.to_string()))
+}
+
 /// Runs the whole recording through the sandbox, a block and a yield at a time.
 fn enhance(
     wav: &WavReader<'_>,
@@ -190,7 +210,7 @@ fn enhance(
 /// What becomes of the enhanced samples.
 enum Target<'a> {
     Wav {
-        writer: WavWriter<&'a mut Cursor<Vec<u8>>>,
+        writer: WavWriter<&'a mut AnswerBytes>,
         /// From the rate of Opus back to the recording's own.
         converter: Box<RateConverter>,
         converted: Vec<f32>,
@@ -201,7 +221,7 @@ enum Target<'a> {
         samples_left: usize,
     },
     Ogg {
-        writer: OggOpusWriter<&'a mut Cursor<Vec<u8>>>,
+        writer: OggOpusWriter<&'a mut AnswerBytes>,
         /// Samples of the stages' delay and the encoder's look-ahead, over all channels.
         tail: usize,
         /// The recording's length at 48 kHz.
@@ -216,7 +236,7 @@ impl<'a> Target<'a> {
         wav: &WavReader<'_>,
         settings: &Settings,
         frames: u64,
-        out: &'a mut Cursor<Vec<u8>>,
+        out: &'a mut AnswerBytes,
     ) -> Result<Self, Refusal> {
         let format = wav.format();
         let opus_rate = settings.sample_rate().hz();

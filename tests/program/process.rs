@@ -1,10 +1,15 @@
 //! `POST /process` as its clients see it.
 
+use std::io::Write;
+use std::time::{Duration, Instant};
+
 use sandbox::{AudioSandbox, Settings, SettingsUpdate};
 use sandpool::audio_file::{Recording, SampleFormat, WavFormat};
 use serde_json::Value;
 
-use crate::common::{best_lag, post, read_wav, request, tone_wav, voice, wav_bytes, Answer, ServerProcess};
+use crate::common::{
+    best_lag, connect, post, read_wav, request, tone_wav, voice, wav_bytes, Answer, ServerProcess,
+};
 
 #[test]
 fn a_recording_comes_back_enhanced_in_its_own_format() {
@@ -297,4 +302,82 @@ fn a_large_body_is_refused_before_it_is_sent() {
     let server = ServerProcess::start(&["--max-body", "1MiB"]);
     let head = "POST /process HTTP/1.1\r\nHost: test\r\nContent-Length: 2000000\r\n\r\n";
     assert_eq!(request(server.addr, head).status, 413);
+}
+
+/// A figure of `/metrics`.
+fn metric(server: &ServerProcess, name: &str) -> u64 {
+    let metrics = server.get("/metrics");
+    let line =
+        metrics.text().lines().find(|line| line.strip_prefix(name).is_some_and(|l| l.starts_with(' ')));
+    line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).expect(name)
+}
+
+#[test]
+fn a_recording_whose_answer_does_not_fit_is_refused_before_it_gets_a_sandbox() {
+    const LIMIT: u64 = 4 << 20;
+    let server =
+        ServerProcess::start(&["--max-buffered-bytes", "4MiB", "--max-body", "4MiB", "--workers", "1"]);
+    // 1.9 MB, and twice that as stereo.
+    let sent = tone_wav(48_000, 1, SampleFormat::I16, 20.0);
+    let refused = post(server.addr, "/process?channels=stereo", "", &sent);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.json()["error"]["code"], "OUT_OF_ROOM", "{}", refused.text());
+    assert_eq!(metric(&server, "sandpool_pool_checkouts_total"), 0);
+    assert_eq!(metric(&server, "sandpool_buffered_bytes"), 0);
+
+    // As long as the answer is built it counts, and no other one begins.
+    let (addr, length) = (server.addr, sent.len() as u64);
+    let upload = std::thread::spawn(move || post(addr, "/process", "", &sent));
+    server.pool_becomes(|pool| pool["leased"] == 1);
+    let second = tone_wav(8_000, 1, SampleFormat::I16, 2.5);
+    let mut refusals = 0;
+    while !upload.is_finished() {
+        let held = metric(&server, "sandpool_buffered_bytes");
+        assert!(held <= LIMIT && [0, length, 2 * length].contains(&held), "{held} bytes are held");
+        if held == 2 * length {
+            let status = post(addr, "/process?channels=stereo", "", &second).status;
+            refusals += u32::from(status == 503);
+        }
+    }
+    let answer = upload.join().unwrap();
+    assert_eq!((answer.status, answer.body.len() as u64), (200, length));
+    assert!(refusals > 0, "it was refused while there was no room");
+    assert_eq!(metric(&server, "sandpool_buffered_bytes"), 0);
+    assert_eq!(post(addr, "/process?channels=stereo", "", &second).status, 200);
+}
+
+#[test]
+fn a_recording_whose_client_has_gone_gives_its_room_back() {
+    let server = ServerProcess::start(&["--workers", "1"]);
+    let sent = tone_wav(48_000, 2, SampleFormat::I16, 30.0);
+    for accept in ["audio/wav", "audio/ogg"] {
+        let mut stream = connect(server.addr);
+        let head = format!(
+            "POST /process HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nContent-Length: {}\r\n\r\n",
+            sent.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&sent).unwrap();
+        server.pool_becomes(|pool| pool["leased"] == 1);
+        assert!(metric(&server, "sandpool_buffered_bytes") > sent.len() as u64, "its answer counts");
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+        drop(stream);
+        server.pool_becomes(|pool| pool["leased"] == 0);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while metric(&server, "sandpool_buffered_bytes") > 0 {
+            assert!(Instant::now() < deadline, "it is not given back");
+        }
+    }
+}
+
+#[test]
+fn ogg_opus_takes_no_more_than_was_reserved_for_it() {
+    // 128 s of stereo at the highest bitrate, 8.2 MB: twice what its WAV at 8 kHz takes, and the query's doing.
+    let server = ServerProcess::start(&["--max-buffered-bytes", "8MiB", "--max-body", "8MiB"]);
+    let sent = tone_wav(8_000, 1, SampleFormat::I16, 128.0);
+    let accept = "Accept: audio/ogg\r\n";
+    let refused = post(server.addr, "/process?bitrate=510000&channels=2&vbr=false", accept, &sent);
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &"OUT_OF_ROOM".into()));
+    assert_eq!(metric(&server, "sandpool_pool_checkouts_total"), 0);
+    assert_eq!(post(server.addr, "/process?bitrate=32000", accept, &sent).status, 200);
 }

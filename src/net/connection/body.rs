@@ -12,6 +12,15 @@ use crate::net::poller::Flags;
 /// An answer of at most this size does not count: whoever asks for little is never refused.
 const SMALL_ANSWER: usize = BUFFER_BYTES;
 
+/// What an answer of `bytes` counts as.
+pub(crate) fn charge_of_answer(bytes: usize) -> usize {
+    if bytes > SMALL_ANSWER {
+        bytes
+    } else {
+        0
+    }
+}
+
 /// Why a request could not be read to its end.
 pub(crate) enum Unread {
     Rejected(Rejection),
@@ -38,11 +47,12 @@ impl<'a, A: App> BodyRoom<'a, A> {
         BodyRoom { link, max_body }
     }
 
-    /// The request has gone, and its answer of `bytes` is held in its stead. `false`: there is no room for that.
+    /// The request has gone, and its answer of `bytes` is held in its stead; what was reserved for it counts. `false`:
+    /// there is no room for that.
     #[must_use]
     pub(crate) fn hold_answer(&self, bytes: usize) -> bool {
         let (charge, front) = (&self.link.received, &self.link.poller.front);
-        let bytes = if bytes > SMALL_ANSWER { bytes } else { 0 };
+        let bytes = charge_of_answer(bytes);
         charge.shrink_to(front, bytes);
         charge.grow_to(front, bytes)
     }

@@ -6,6 +6,9 @@
 //!     └── waits ◄────── watchdog ──────► expired ─┘
 //! ```
 //!
+//! Memory that the request reserves for its answer becomes the connection's with the answer. Without one it is given back
+//! when the request's coroutine has ended, for until then it holds what it has built.
+//!
 //! What comes later than the first outcome is dropped: a request that was answered with 504 may run on until it next
 //! yields, and disturbs nobody.
 
@@ -14,11 +17,13 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use super::body::charge_of_answer;
+use super::charge::Charge;
 use super::driver::Driver;
 use super::link::{Link, NEVER};
 use super::poller::FrontShared;
 use crate::net::app::{App, RouteLimits};
-use crate::net::http::{Request, Response};
+use crate::net::http::{Account, AnswerRoom, Request, Response};
 use crate::net::poller::Flags;
 use crate::runtime::watchdog::{Finding, OnExpiry, Watch, Work};
 use crate::runtime::{Canceller, Ended, Spawn, WorkerId};
@@ -46,6 +51,8 @@ struct Call<A: App> {
     canceller: OnceLock<Canceller>,
     /// Lies here and not on the request's stack, so that it ends also when that overflows.
     watch: Mutex<Option<Watch>>,
+    /// For the answer that is being built.
+    reserved: Charge,
 }
 
 enum State {
@@ -79,6 +86,19 @@ impl<A: App> Call<A> {
     }
 }
 
+impl<A: App> Account for Call<A> {
+    fn reserve(&self, bytes: usize) -> bool {
+        self.reserved.grow_to(&self.link.poller.front, charge_of_answer(bytes))
+    }
+}
+
+/// Neither the driver nor the request's coroutine has it any more.
+impl<A: App> Drop for Call<A> {
+    fn drop(&mut self) {
+        self.reserved.shrink_to(&self.link.poller.front, 0);
+    }
+}
+
 impl<A: App> OnExpiry for Call<A> {
     fn expired(&self, _finding: &Finding) {
         if self.settle(State::Expired) {
@@ -102,6 +122,7 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
         state: Mutex::new(State::Running),
         canceller: OnceLock::new(),
         watch: Mutex::new(None),
+        reserved: Charge::default(),
     });
     let ending = Arc::clone(&call);
     let on_end = move || {
@@ -113,6 +134,7 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
     // Weak: what lies on the request's stack is never dropped should that overflow, and with the connection a
     // descriptor would be lost.
     let asking = Arc::downgrade(&call);
+    let request = request.with_answer_room(AnswerRoom::of(asking.clone()));
     let shared = Arc::clone(&front);
     let spawned = Spawn::new().here().on_end(on_end).try_start(move || {
         let response = shared.app.respond(request);
@@ -155,7 +177,10 @@ pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits:
                 // Of a shutdown the front tells, to this request and to what the connection does next.
                 driver.take_flags();
             }
-            Some(State::Answered(response)) => return Outcome::Answered(response),
+            Some(State::Answered(response)) => {
+                call.reserved.hand_over(&call.link.received);
+                return Outcome::Answered(response);
+            }
             Some(State::Expired) => return Outcome::Expired,
             Some(State::Ended) => {
                 return Outcome::Failed(handle.join().err().unwrap_or(Ended::Cancelled));

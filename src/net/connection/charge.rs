@@ -12,8 +12,8 @@ const SHARE_OF_SMALL: u64 = 16;
 /// Bytes that are taken of [`NetOptions::max_buffered_bytes`](crate::net::NetOptions::max_buffered_bytes) for one
 /// purpose of one connection.
 ///
-/// It lies in the connection's link and not on its driver's stack, so that the bytes are given back also when that
-/// overflows. Only one at a time changes it: the driver, or who ends the connection after it.
+/// It lies in the connection's link, or in a request's call, and not on a coroutine's stack, so that the bytes are given
+/// back also when that overflows. Only one at a time shrinks it.
 #[derive(Debug, Default)]
 pub(crate) struct Charge(AtomicU64);
 
@@ -40,6 +40,11 @@ impl Charge {
             self.0.fetch_add(more, Ordering::Relaxed);
         }
         fits
+    }
+
+    /// What is taken counts as `other`'s from now on.
+    pub(crate) fn hand_over(&self, other: &Charge) {
+        other.0.fetch_add(self.0.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Makes it at most `bytes`.

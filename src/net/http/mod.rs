@@ -9,6 +9,7 @@ mod head;
 mod headers;
 mod request;
 mod response;
+mod room;
 
 pub(crate) use body::{expects_continue, framing, too_large, ChunkedDecoder, Framing};
 pub(crate) use encode::{write_response_head, ResponseContext};
@@ -17,3 +18,5 @@ pub use headers::Headers;
 pub(crate) use request::path_of;
 pub use request::{Method, Request, Version};
 pub use response::Response;
+pub(crate) use room::Account;
+pub use room::{AnswerRoom, NoRoom};

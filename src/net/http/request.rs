@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::head::Head;
-use super::Headers;
+use super::{AnswerRoom, Headers};
 
 /// A request's method. Methods are case-sensitive; one that is not listed is an [`Method::Extension`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +83,7 @@ pub struct Request {
     headers: Headers,
     body: Bytes,
     peer: Option<SocketAddr>,
+    answer_room: AnswerRoom,
 }
 
 impl Request {
@@ -96,6 +97,7 @@ impl Request {
             headers: Headers::new(),
             body: Bytes::new(),
             peer: None,
+            answer_room: AnswerRoom::default(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Request {
             headers: head.headers,
             body: body.into(),
             peer: None,
+            answer_room: AnswerRoom::default(),
         }
     }
 
@@ -131,6 +134,11 @@ impl Request {
     /// The same request from this peer.
     pub fn with_peer(mut self, peer: SocketAddr) -> Request {
         self.peer = Some(peer);
+        self
+    }
+
+    pub(crate) fn with_answer_room(mut self, room: AnswerRoom) -> Request {
+        self.answer_room = room;
         self
     }
 
@@ -193,6 +201,12 @@ impl Request {
     /// The body, taken out of the request.
     pub fn into_body(self) -> Bytes {
         self.body
+    }
+
+    /// Where the memory of its answer is reserved before that is built. An answer is counted anyhow once it is there,
+    /// but a large one may be refused then, when its work is done.
+    pub fn answer_room(&self) -> &AnswerRoom {
+        &self.answer_room
     }
 
     /// Who sent it, where that is known.

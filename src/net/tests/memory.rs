@@ -223,6 +223,50 @@ fn an_answer_takes_room_until_it_is_written_and_one_that_finds_none_is_503() {
 }
 
 #[test]
+fn what_a_request_reserves_is_held_beside_its_body_and_then_by_its_answer() {
+    const ANSWER: usize = 40 * MIB;
+    let server = Server::start(NetOptions::default().max_buffered_bytes(50 * MIB as u64));
+    let mut first = server.connect();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&first.stream, 64 * KIB).unwrap();
+    let body = vec![b'x'; MIB];
+    first.send(format!(
+        "POST /reserve/answer?bytes={ANSWER} HTTP/1.1\r\nHost: a\r\nContent-Length: {MIB}\r\n\r\n"
+    ));
+    first.send(&body);
+    server.wait_until("the reservation", |status| status.buffered_bytes as usize == ANSWER + MIB);
+    let mut other = server.connect();
+    assert_eq!(other.get(&format!("/reserve/answer?bytes={}", 8 * MIB)).status, 503);
+    server.wait_until("the answer", |status| status.buffered_bytes as usize == ANSWER);
+    assert_eq!(other.get(&format!("/reserve/answer?bytes={}", 8 * MIB)).status, 503);
+    assert_eq!(other.get(&format!("/reserve/answer?bytes={}", 6 * MIB)).status, 200);
+    assert_eq!(first.answer().body.len(), ANSWER);
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+}
+
+#[test]
+fn what_a_request_reserves_is_given_back_however_it_ends() {
+    // A connection that has been answered stays driven: it is not its end that gives the room back.
+    let options = NetOptions::default().linger(Duration::from_secs(3_600)).max_buffered_bytes(4 * MIB as u64);
+    let server = Server::start(options);
+    for (then, status) in [("answer", 200), ("less", 200), ("fail", 500), ("overflow", 500), ("hang", 504)] {
+        let mut client = server.connect();
+        client.send(format!("GET /reserve/{then}?bytes={MIB} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        server.wait_until("the reservation", |status| status.buffered_bytes as usize == MIB);
+        assert_eq!(client.answer().status, status, "{then}");
+        server.wait_until("the release", |status| status.buffered_bytes == 0);
+    }
+    // The client goes.
+    let client = server.connect();
+    (&client.stream)
+        .write_all(format!("GET /reserve/answer?bytes={MIB} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+        .unwrap();
+    server.wait_until("the reservation", |status| status.buffered_bytes as usize == MIB);
+    rustix::net::sockopt::set_socket_linger(&client.stream, Some(Duration::ZERO)).unwrap();
+    drop(client);
+    server.wait_until("the release", |status| status.buffered_bytes == 0);
+}
+
+#[test]
 fn those_who_hold_much_leave_room_for_those_who_hold_little() {
     let server = Server::start(NetOptions::default().max_buffered_bytes(16 * MIB as u64));
     let held: Vec<_> = (0..15)

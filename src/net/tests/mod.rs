@@ -78,8 +78,30 @@ impl Handler for TestApp {
                 time::sleep(Duration::from_secs(3_600));
                 Response::text(200, "never")
             }
-            _ => Response::text(404, "not here\n"),
+            path => match path.strip_prefix("/reserve/") {
+                Some(then) => reserve(&request, then),
+                None => Response::text(404, "not here\n"),
+            },
         }
+    }
+}
+
+/// Reserves room for an answer and then does as `then` says.
+fn reserve(request: &Request, then: &str) -> Response {
+    let bytes = request.query_value("bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+    if let Err(error) = request.answer_room().reserve(bytes) {
+        return Response::text(503, error.to_string());
+    }
+    time::sleep(Duration::from_millis(50));
+    match then {
+        "fail" => panic!("a test's own panic"),
+        "overflow" => Response::text(200, overflow(0).to_string()),
+        "hang" => {
+            time::sleep(Duration::from_secs(3_600));
+            Response::text(200, "never")
+        }
+        "less" => Response::text(200, "less"),
+        _ => Response::bytes(200, "application/octet-stream", vec![b'x'; bytes]),
     }
 }
 
@@ -109,7 +131,7 @@ impl App for TestApp {
     }
 
     fn route_limits(&self, _method: &Method, path: &str) -> RouteLimits {
-        let hard = if path == "/hang" { Duration::from_millis(200) } else { PATIENCE };
+        let hard = if path.ends_with("hang") { Duration::from_millis(200) } else { PATIENCE };
         let max_body = if path == "/small" { 10 } else { 16 << 20 };
         RouteLimits { name: "test", max_body, soft: hard, hard }
     }
