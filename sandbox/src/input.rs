@@ -143,11 +143,15 @@ impl Input {
         let Scratch { pcm, unconverted, .. } = scratch;
         let raw = if converts { &mut *unconverted } else { &mut *pcm };
         raw.clear();
+        let frame_bytes = format.bytes() * channels;
+        let longest = (rate * LONGEST_PCM.0 / LONGEST_PCM.1) as usize;
         let replaced = match incoming {
-            Incoming::Packet([]) => return Err(SandboxError::EmptyPacket),
+            Incoming::Packet([]) => {
+                let sample_rate = rate;
+                return Err(SandboxError::EmptyPcm { format, channels, frame_bytes, longest, sample_rate });
+            }
             Incoming::Packet(packet) => {
-                let frames = packet.len() / (format.bytes() * channels);
-                let longest = (rate * LONGEST_PCM.0 / LONGEST_PCM.1) as usize;
+                let frames = packet.len() / frame_bytes;
                 if frames > longest {
                     return Err(SandboxError::LongPcm { frames, longest, sample_rate: rate });
                 }

@@ -269,8 +269,21 @@ fn without_dtx_the_comfort_noise_of_a_silent_client_is_passed_on() {
 }
 
 #[test]
-fn an_empty_packet_is_no_lost_packet() {
+fn an_empty_packet_is_no_lost_packet_and_is_refused_by_the_rule_of_its_format() {
     let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
     let refused = sandbox.process(&[][..], &mut Scratch::default(), &mut Packets::default());
     assert_eq!(refused, Err(SandboxError::EmptyPacket));
+    for (format, bytes) in [("s16le", 4), ("s24le", 6), ("f32le", 8)] {
+        let wishes = SettingsUpdate::default().with("input_format", format).with("input_sample_rate", 44_100);
+        sandbox.configure(&settings(SampleRate::Hz48000, Channels::Stereo, wishes)).unwrap();
+        let refused = sandbox.process(&[][..], &mut Scratch::default(), &mut Packets::default());
+        let accepted = format!(
+            "empty packet: accepted are 1 to 5292 sample frames of {format}, each of {bytes} bytes (2 channel(s); 120 ms \
+             at 44100 Hz)"
+        );
+        assert_eq!(refused.unwrap_err().to_string(), accepted);
+        // What stands in for a lost packet is no matter of bytes.
+        let lost = sandbox.process(LOST, &mut Scratch::default(), &mut Packets::default());
+        assert_eq!(lost.unwrap().replaced, Some(Replacement::Silence));
+    }
 }
