@@ -27,9 +27,27 @@ pub enum SettingError {
 /// Why a packet or block was not processed. The sandbox stays usable.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum SandboxError {
-    /// A packet of no bytes. Concealment of lost packets is asked for otherwise, never by an empty packet.
+    /// An Opus packet of no bytes. Concealment of lost packets is asked for otherwise, never by an empty packet.
     #[error("empty packet: an Opus packet has at least 1 byte")]
     EmptyPacket,
+
+    /// PCM of no bytes.
+    #[error(
+        "empty packet: accepted are 1 to {longest} sample frames of {format}, each of {frame_bytes} bytes ({channels} \
+         channel(s); 120 ms at {sample_rate} Hz)"
+    )]
+    EmptyPcm {
+        /// The format in force.
+        format: crate::pcm::SampleFormat,
+        /// The channels in force.
+        channels: usize,
+        /// Bytes of one sample frame.
+        frame_bytes: usize,
+        /// Sample frames that are accepted.
+        longest: usize,
+        /// The input's sample rate.
+        sample_rate: u32,
+    },
 
     /// libopus refused the packet: truncated, inconsistent lengths, or longer than 120 ms.
     #[error("bad packet of {bytes} bytes: {reason}; accepted: one Opus packet (RFC 6716) of 2.5 to 120 ms")]

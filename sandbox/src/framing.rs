@@ -72,6 +72,10 @@ pub enum FramingError {
         /// Where the first entry too many begins.
         offset: usize,
     },
+    /// A message of no entries, to which there is no answer. [`Entries::parse`] takes it; a server that owes an answer to
+    /// each message refuses it by this.
+    #[error("an empty message: with framing 1 to {MAX_PACKETS} packets are accepted, each behind 2 bytes of length")]
+    Empty,
     /// A packet that no length can announce.
     #[error("a packet of {length} bytes can't be framed: accepted are 1 to {MAX_PACKET_BYTES}")]
     Unframable {

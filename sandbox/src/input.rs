@@ -1,12 +1,13 @@
 //! From what a client sends to samples at the session's rate.
 //!
 //! ```text
-//!  Opus packet -> decoder ------------------.
+//!  Opus packet -> decoder -> fade (DTX) ----.
 //!  lost ------> copy, or concealment -------+-> samples of the session's rate and channels, in the scratch
 //!  PCM -------> samples -> resampler -------'
 //! ```
 
 use crate::codec::{Decoder, Replacement};
+use crate::dtx::{Announced, AnnouncedSilence};
 use crate::pcm::SampleFormat;
 use crate::resample::Resampler;
 use crate::{Format, SandboxError, Scratch, Settings};
@@ -46,6 +47,7 @@ const FIRST_LOST_PCM: (u32, u32) = (2, 100);
 #[derive(Debug)]
 pub(crate) struct Input {
     decoder: Decoder,
+    announced_silence: AnnouncedSilence,
     /// Built when first wanted, and kept.
     resampler: Option<Box<Resampler>>,
     /// Sample frames, at the input's rate, in the last packet of PCM.
@@ -54,7 +56,12 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn new(settings: &Settings) -> Result<Input, SandboxError> {
-        let mut input = Input { decoder: Decoder::new(settings)?, resampler: None, last_pcm_frames: 0 };
+        let mut input = Input {
+            decoder: Decoder::new(settings)?,
+            announced_silence: AnnouncedSilence::default(),
+            resampler: None,
+            last_pcm_frames: 0,
+        };
         input.start(settings)?;
         Ok(input)
     }
@@ -62,6 +69,7 @@ impl Input {
     /// Begins a new stream.
     pub(crate) fn start(&mut self, settings: &Settings) -> Result<(), SandboxError> {
         self.decoder.init(settings)?;
+        self.announced_silence.start();
         self.last_pcm_frames = 0;
         let (from, to) = (settings.input_sample_rate(), settings.sample_rate().hz());
         if settings.input_format() != Format::Opus {
@@ -79,7 +87,22 @@ impl Input {
         scratch: &mut Scratch,
     ) -> Result<(usize, Option<Replacement>), SandboxError> {
         match settings.input_format() {
-            Format::Opus => self.decode(incoming, settings, scratch),
+            Format::Opus => {
+                let (samples, replaced) = self.decode(incoming, settings, scratch)?;
+                let announced = match (incoming, replaced) {
+                    _ if !settings.dtx() => Announced::Sound,
+                    (Incoming::Packet(packet), _) => Announced::by_length(packet.len()),
+                    (_, Some(Replacement::Recovered)) => Announced::Sound,
+                    _ => Announced::Nothing,
+                };
+                self.announced_silence.process(
+                    announced,
+                    &mut scratch.pcm[..samples],
+                    settings.channel_count(),
+                    settings.sample_rate().hz(),
+                );
+                Ok((samples, replaced))
+            }
             Format::Pcm(format) => self.take_pcm(incoming, format, settings, scratch),
         }
     }
@@ -120,11 +143,15 @@ impl Input {
         let Scratch { pcm, unconverted, .. } = scratch;
         let raw = if converts { &mut *unconverted } else { &mut *pcm };
         raw.clear();
+        let frame_bytes = format.bytes() * channels;
+        let longest = (rate * LONGEST_PCM.0 / LONGEST_PCM.1) as usize;
         let replaced = match incoming {
-            Incoming::Packet([]) => return Err(SandboxError::EmptyPacket),
+            Incoming::Packet([]) => {
+                let sample_rate = rate;
+                return Err(SandboxError::EmptyPcm { format, channels, frame_bytes, longest, sample_rate });
+            }
             Incoming::Packet(packet) => {
-                let frames = packet.len() / (format.bytes() * channels);
-                let longest = (rate * LONGEST_PCM.0 / LONGEST_PCM.1) as usize;
+                let frames = packet.len() / frame_bytes;
                 if frames > longest {
                     return Err(SandboxError::LongPcm { frames, longest, sample_rate: rate });
                 }

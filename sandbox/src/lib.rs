@@ -48,6 +48,7 @@
 
 mod analysis;
 mod codec;
+mod dtx;
 mod engine;
 mod error;
 mod filter;

@@ -139,32 +139,151 @@ fn after_losses_of_all_kinds_good_packets_sound_right_again() {
     assert!(rms_db(&error) < rms_db(&signal) - 25.0, "{} dB beside {} dB", rms_db(&error), rms_db(&signal));
 }
 
-#[test]
-fn silence_with_dtx_costs_next_to_no_bytes_and_stays_silent() {
-    for rate in SampleRate::ALL {
-        let wishes = SettingsUpdate::default().with("dtx", true);
-        let mut sandbox = AudioSandbox::new(settings(rate, Channels::Mono, wishes)).unwrap();
-        let mut client = opus::Encoder::new(rate.hz(), Channels::Mono, opus::Application::Voip).unwrap();
-        client.set_dtx(true).unwrap();
-        let mut listener = opus::Decoder::new(rate.hz(), Channels::Mono).unwrap();
-        let (mut scratch, mut out) = (Scratch::default(), Packets::default());
-        let mut block = vec![0.0; 8 * rate.samples_per_unit()];
-        let mut bytes = 0;
-        for index in 0..100 {
-            let packet = client.encode_vec_float(&vec![0.0; block.len()], 1_500).unwrap();
-            sandbox.process(&packet, &mut scratch, &mut out).unwrap();
-            listener.decode_float(&out[0], &mut block, false).unwrap();
-            assert!(peak(&block) < 1e-4, "{} at packet {index}, {rate:?}", peak(&block));
-            // Opus sends the first 200 ms of silence, and then now and then a packet for the listener's comfort noise.
-            bytes += if index < 20 { 0 } else { out.bytes() };
+const QUALITIES: [&str; 3] = ["battery_saver", "balanced", "high_quality"];
+const APPLICATIONS: [&str; 3] = ["voip", "audio", "lowdelay"];
+const SIGNALS: [&str; 3] = ["auto", "voice", "music"];
+
+/// Sends what `client` says through a sandbox with `wishes` and DTX; for each packet how long the answer is, and how loud
+/// it is to a listener.
+fn answers_with_dtx(
+    rate: SampleRate,
+    channels: Channels,
+    wishes: SettingsUpdate,
+    packets: &[Vec<u8>],
+) -> Vec<(usize, f32)> {
+    let mut sandbox = AudioSandbox::new(settings(rate, channels, wishes.with("dtx", true))).unwrap();
+    let mut listener = opus::Decoder::new(rate.hz(), channels).unwrap();
+    let (mut scratch, mut out) = (Scratch::default(), Packets::default());
+    let mut block = vec![0.0; 5_760 * channels as usize];
+    packets
+        .iter()
+        .map(|packet| {
+            sandbox.process(packet, &mut scratch, &mut out).unwrap();
+            let samples = listener.decode_float(&out[0], &mut block, false).unwrap();
+            (out.bytes(), peak(&block[..samples * channels as usize]))
+        })
+        .collect()
+}
+
+/// All packets but those of the hang-over, and one in 400 ms for the listener's comfort noise, are of 1 or 2 bytes.
+fn assert_next_to_no_bytes(answers: &[(usize, f32)], what: &str) {
+    let tiny = answers.iter().filter(|(bytes, _)| *bytes <= 2).count();
+    let others = answers.len() - tiny;
+    assert!(
+        others <= answers.len().div_ceil(20),
+        "{others} of {} packets: {what}: {answers:?}",
+        answers.len()
+    );
+}
+
+fn each_kind(mut check: impl FnMut(SettingsUpdate, &str)) {
+    for quality in QUALITIES {
+        for application in APPLICATIONS {
+            for signal in SIGNALS {
+                let wishes = SettingsUpdate::default()
+                    .with("quality", quality)
+                    .with("application", application)
+                    .with("signal", signal);
+                check(wishes, &format!("{quality}, {application}, {signal}"));
+            }
         }
-        assert!(bytes < 80 * 4, "{bytes} bytes in 1.6 s at {rate:?}");
     }
 }
 
 #[test]
-fn an_empty_packet_is_no_lost_packet() {
+fn silence_with_dtx_costs_next_to_no_bytes_and_stays_silent() {
+    for rate in SampleRate::ALL {
+        let mut client = opus::Encoder::new(rate.hz(), Channels::Mono, opus::Application::Voip).unwrap();
+        client.set_dtx(true).unwrap();
+        let silence = vec![0.0; 8 * rate.samples_per_unit()];
+        let packets: Vec<Vec<u8>> =
+            (0..100).map(|_| client.encode_vec_float(&silence, 1_500).unwrap()).collect();
+        each_kind(|wishes, kind| {
+            let answers = answers_with_dtx(rate, Channels::Mono, wishes, &packets);
+            assert!(answers.iter().all(|(_, peak)| *peak < 1e-4), "{kind} at {rate:?}: {answers:?}");
+            // Opus sends the first 200 ms of silence, and so does the client.
+            assert_next_to_no_bytes(&answers[22..], &format!("{kind} at {rate:?}"));
+        });
+    }
+}
+
+#[test]
+fn a_client_that_is_silent_from_its_first_packet_is_answered_with_next_to_no_bytes() {
+    for channels in ALL_CHANNELS {
+        // TOC bytes of 20 ms in each mode of libopus: SILK wideband, hybrid fullband, CELT fullband.
+        for toc in [0x48, 0x78, 0xF8] {
+            let stereo = if channels == Channels::Stereo { 4 } else { 0 };
+            for packet in [vec![toc | stereo], vec![toc | stereo, 0]] {
+                let packets = vec![packet; 100];
+                each_kind(|wishes, kind| {
+                    let answers = answers_with_dtx(SampleRate::Hz48000, channels, wishes, &packets);
+                    // In the first packets libopus makes up to -78 dB of digital silence.
+                    assert!(answers.iter().all(|(_, peak)| *peak < 2e-4), "{kind}: {answers:?}");
+                    assert_next_to_no_bytes(&answers[12..], &format!("{kind}, {channels:?}, TOC {toc:#x}"));
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn silence_with_dtx_after_speech_over_a_hum_costs_next_to_no_bytes_and_speech_behind_it_is_heard() {
+    let rate = SampleRate::Hz48000;
+    let mut random = Random(11);
+    let said: Vec<f32> = speech(rate, Channels::Mono)[..96_000].to_vec();
+    let background = (0..144_000).map(|_| 0.0);
+    let all: Vec<f32> = said.iter().copied().chain(background).chain(said.iter().copied()).collect();
+    let all: Vec<f32> = all.iter().map(|sample| sample + 0.002 * random.sample()).collect();
+    let mut client = opus::Encoder::new(rate.hz(), Channels::Mono, opus::Application::Voip).unwrap();
+    client.set_dtx(true).unwrap();
+    let packets: Vec<Vec<u8>> =
+        all.chunks_exact(960).map(|block| client.encode_vec_float(block, 1_500).unwrap()).collect();
+    // The client is silent from the 115th packet on, but for the packets that tell of its background.
+    assert!(packets[130..250].iter().filter(|packet| packet.len() <= 2).count() > 100);
+    each_kind(|wishes, kind| {
+        let answers = answers_with_dtx(rate, Channels::Mono, wishes, &packets);
+        assert_next_to_no_bytes(&answers[150..250], kind);
+        let loudest =
+            |answers: &[(usize, f32)]| answers.iter().fold(0.0_f32, |most, (_, peak)| most.max(*peak));
+        assert!(loudest(&answers[150..250]) < 2e-3, "{kind}: {}", loudest(&answers[150..250]));
+        assert!(loudest(&answers[250..]) > 0.7 * loudest(&answers[..100]), "{kind}");
+    });
+}
+
+#[test]
+fn without_dtx_the_comfort_noise_of_a_silent_client_is_passed_on() {
+    let (rate, mut random) = (SampleRate::Hz48000, Random(12));
+    let mut client = opus::Encoder::new(rate.hz(), Channels::Mono, opus::Application::Voip).unwrap();
+    client.set_dtx(true).unwrap();
+    let speech = speech(rate, Channels::Mono);
+    let mut sandbox = AudioSandbox::new(settings(rate, Channels::Mono, intensity(0.0))).unwrap();
+    let (mut scratch, mut out) = (Scratch::default(), Packets::default());
+    for at in 0..200 {
+        let block: Vec<f32> = (0..960)
+            .map(|index| 0.002 * random.sample() + if at < 100 { speech[at * 960 + index] } else { 0.0 })
+            .collect();
+        let packet = client.encode_vec_float(&block, 1_500).unwrap();
+        sandbox.process(&packet, &mut scratch, &mut out).unwrap();
+        assert!(out.bytes() > 2, "packet {at}");
+    }
+}
+
+#[test]
+fn an_empty_packet_is_no_lost_packet_and_is_refused_by_the_rule_of_its_format() {
     let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
     let refused = sandbox.process(&[][..], &mut Scratch::default(), &mut Packets::default());
     assert_eq!(refused, Err(SandboxError::EmptyPacket));
+    for (format, bytes) in [("s16le", 4), ("s24le", 6), ("f32le", 8)] {
+        let wishes = SettingsUpdate::default().with("input_format", format).with("input_sample_rate", 44_100);
+        sandbox.configure(&settings(SampleRate::Hz48000, Channels::Stereo, wishes)).unwrap();
+        let refused = sandbox.process(&[][..], &mut Scratch::default(), &mut Packets::default());
+        let accepted = format!(
+            "empty packet: accepted are 1 to 5292 sample frames of {format}, each of {bytes} bytes (2 channel(s); 120 ms \
+             at 44100 Hz)"
+        );
+        assert_eq!(refused.unwrap_err().to_string(), accepted);
+        // What stands in for a lost packet is no matter of bytes.
+        let lost = sandbox.process(LOST, &mut Scratch::default(), &mut Packets::default());
+        assert_eq!(lost.unwrap().replaced, Some(Replacement::Silence));
+    }
 }

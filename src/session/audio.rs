@@ -4,7 +4,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sandbox::framing::{Entries, Entry};
+use sandbox::framing::{Entries, Entry, FramingError};
 use sandbox::{AudioSandbox, Incoming, Packets, Processed, Replacement, SandboxError, Scratch, Settings};
 
 use super::answers::Answers;
@@ -81,7 +81,11 @@ impl Session {
         if !self.settings.framing() {
             return self.packets([Incoming::Packet(message)], spurt, out);
         }
-        match Entries::parse(message) {
+        let whole = match Entries::parse(message) {
+            Ok(entries) if entries.len() == 0 => Err(FramingError::Empty),
+            whole => whole,
+        };
+        match whole {
             Ok(entries) => self.packets(with_copies(entries), spurt, out),
             Err(error) => {
                 self.count_error();

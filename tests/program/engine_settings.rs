@@ -141,6 +141,13 @@ fn framed_messages_are_answered_packet_by_packet_and_losses_recovered_from_the_n
     let answer = client.read_audio().unwrap();
     let missing: Vec<bool> = Entries::parse(&answer).unwrap().map(|entry| entry == Entry::Missing).collect();
     assert_eq!(missing, [false, true, false]);
+    // A message of no packets.
+    let error = client.audio(&[]).unwrap_err();
+    assert_eq!(error["code"], "INVALID_PACKET");
+    assert!(
+        error["message"].as_str().unwrap().starts_with("an empty message: with framing 1 to 50 packets"),
+        "{error}"
+    );
     // No framing at all.
     let error = client.audio(&[0, 9, 1]).unwrap_err();
     assert!(

@@ -21,7 +21,7 @@ const NEW_PART: f32 = 0.25;
 /// Classifications that another genre must lead for, in a row: 0.8 s when none has been named yet, else 2 s.
 const LEAD_FIRST: u32 = 3;
 const LEAD: u32 = 8;
-/// By how much it must lead.
+/// By how much it must lead, unless the named genre is itself not sure any more.
 const MARGIN: f32 = 0.15;
 
 /// Listens to a stream and says what it is.
@@ -59,6 +59,8 @@ struct Decision {
     /// Who leads, and for how many classifications.
     candidate: Genre,
     led: u32,
+    /// For how many classifications, in a row, the named genre has been below the threshold, whoever led meanwhile.
+    doubted: u32,
 }
 
 impl GenreDetector {
@@ -108,7 +110,8 @@ impl GenreDetector {
         });
     }
 
-    /// What the stream sounds like; [`Genre::Unknown`] until 2.8 s of sound have been heard, and when not sure.
+    /// What the stream sounds like; [`Genre::Unknown`] until 2.8 s of sound have been heard, and when not sure: a genre
+    /// whose [`confidence`](Self::confidence) has been below the model's threshold for 2 s of sound is named no longer.
     pub fn genre(&self) -> Genre {
         self.decision.genre
     }
@@ -150,6 +153,12 @@ impl Decision {
         let sure = self.mean[best] >= threshold;
         let leader = if sure { Genre::ALL[best] } else { Genre::Unknown };
         let ahead = leader == Genre::Unknown || self.mean[best] >= self.mean[self.genre.index()] + MARGIN;
+        let doubtful = self.genre != Genre::Unknown && self.mean[self.genre.index()] < threshold;
+        self.doubted = if doubtful { self.doubted + 1 } else { 0 };
+        if self.doubted >= LEAD {
+            self.name(leader);
+            return;
+        }
         if leader == self.genre || (leader != Genre::Unknown && self.genre != Genre::Unknown && !ahead) {
             self.led = 0;
             return;
@@ -158,8 +167,75 @@ impl Decision {
         self.candidate = leader;
         let enough = if self.genre == Genre::Unknown { LEAD_FIRST } else { LEAD };
         if self.led >= enough {
-            self.genre = leader;
-            self.led = 0;
+            self.name(leader);
+        }
+    }
+
+    fn name(&mut self, genre: Genre) {
+        self.genre = genre;
+        self.led = 0;
+        self.doubted = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THRESHOLD: f32 = 0.4;
+
+    fn probabilities(of: &[(Genre, f32)]) -> [f32; CLASSES] {
+        let mut probabilities = [0.0; CLASSES];
+        for (genre, probability) in of {
+            probabilities[genre.index()] = *probability;
+        }
+        probabilities
+    }
+
+    fn sure_of_rock() -> Decision {
+        let mut decision = Decision::default();
+        for _ in 0..20 {
+            decision.take(&probabilities(&[(Genre::Rock, 0.9)]), THRESHOLD);
+        }
+        assert_eq!(decision.genre, Genre::Rock);
+        decision
+    }
+
+    /// For how many classifications rock was below the threshold before it was given up, and for what.
+    fn given_up_after(answers: impl Fn(u32) -> [f32; CLASSES]) -> (u32, Genre) {
+        let mut decision = sure_of_rock();
+        let mut below = 0;
+        for at in 0..60 {
+            decision.take(&answers(at), THRESHOLD);
+            below += u32::from(decision.mean[Genre::Rock.index()] < THRESHOLD);
+            if decision.genre != Genre::Rock {
+                return (below, decision.genre);
+            }
+        }
+        panic!("still named, with a confidence of {}", decision.mean[Genre::Rock.index()]);
+    }
+
+    #[test]
+    fn a_genre_below_the_threshold_is_given_up_in_time_whoever_leads_meanwhile() {
+        // Above the threshold, but by less than the margin ahead of the named one, which is below it.
+        let close = probabilities(&[(Genre::Rock, 0.35), (Genre::Jazz, 0.45)]);
+        assert_eq!(given_up_after(|_| close), (LEAD, Genre::Jazz));
+        let nobody_sure = probabilities(&[(Genre::Rock, 0.1), (Genre::Jazz, 0.3)]);
+        assert_eq!(given_up_after(|_| nobody_sure), (LEAD, Genre::Unknown));
+        // Nobody leads long enough.
+        let (below, _) = given_up_after(|at| {
+            let leader = if at / 4 % 2 == 0 { Genre::Jazz } else { Genre::Classical };
+            probabilities(&[(leader, 0.95), (Genre::Rock, 0.02)])
+        });
+        assert!(below <= LEAD, "{below} classifications");
+    }
+
+    #[test]
+    fn a_genre_above_the_threshold_stays_beside_one_that_is_hardly_ahead() {
+        let mut decision = sure_of_rock();
+        for _ in 0..60 {
+            decision.take(&probabilities(&[(Genre::Rock, 0.42), (Genre::Jazz, 0.52)]), THRESHOLD);
+            assert_eq!(decision.genre, Genre::Rock);
         }
     }
 }
