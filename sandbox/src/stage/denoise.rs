@@ -25,12 +25,14 @@
 //!   speech stays: what is changed lies 26 dB below it.
 //! * **Range**: the network hears samples beyond twice full scale clipped there; its squares of squares would overflow.
 
+mod low_end;
 mod resample;
 
 use std::sync::LazyLock;
 
 use nnnoiseless::{DenoiseState, RnnModel};
 
+use self::low_end::LowEnd;
 use self::resample::{Decimator, Interpolator, FILTER_DELAY};
 use super::{Described, Parameter, Stage, Stream};
 
@@ -68,9 +70,9 @@ const NETWORK_FULL_SCALE: f32 = 32_768.0;
 const CLIP: f32 = 2.0;
 /// -180 dB relative to full scale: a frame that stays below counts as silence.
 const SILENCE: f32 = 1e-9;
-/// After so much silence the network rests, its state kept, and gives silence: 0.5 s, when the network's own high-pass
-/// (poles at 0.998) has faded by 400 dB and is still far from subnormal numbers.
-const SILENT_FRAMES_BEFORE_REST: u32 = 50;
+/// After so much silence the network rests, its state kept, and gives silence: 0.6 s, when the network's own high-pass
+/// (poles at 0.998) has faded by 500 dB and is still far from subnormal numbers, and what undoes it by 160 dB.
+const SILENT_FRAMES_BEFORE_REST: u32 = 60;
 
 static MODEL: LazyLock<RnnModel> = LazyLock::new(RnnModel::default);
 /// What a network is before its first frame.
@@ -251,6 +253,7 @@ struct Channel {
     delayed: [f32; LONGEST_DELAY + LONGEST_FRAME],
     interpolator: Interpolator,
     decimator: Decimator,
+    low_end: LowEnd,
 }
 
 impl Channel {
@@ -264,6 +267,7 @@ impl Channel {
             delayed: [0.0; LONGEST_DELAY + LONGEST_FRAME],
             interpolator: Interpolator::new(),
             decimator: Decimator::new(),
+            low_end: LowEnd::new(),
         }
     }
 
@@ -282,6 +286,7 @@ impl Channel {
         };
         self.interpolator.start(factor);
         self.decimator.start(factor);
+        self.low_end.start();
     }
 
     /// Takes samples in at `places` of the frame, and gives those that are due there for them. Every `stride`-th sample
@@ -306,7 +311,10 @@ impl Channel {
             self.silent_frames = 0;
         }
         let output = &mut self.output[..length];
-        if (from, to) == (0.0, 0.0) || self.silent_frames == SILENT_FRAMES_BEFORE_REST {
+        if self.silent_frames == SILENT_FRAMES_BEFORE_REST {
+            self.low_end.start();
+            output.fill(0.0);
+        } else if (from, to) == (0.0, 0.0) {
             output.fill(0.0);
         } else {
             self.silent_frames += u32::from(peak < SILENCE);
@@ -324,6 +332,7 @@ impl Channel {
             }
             self.network.process_frame(&mut cleaned, &noisy);
             cleaned.iter_mut().for_each(|sample| *sample *= 1.0 / NETWORK_FULL_SCALE);
+            self.low_end.process(&mut cleaned);
             match conversion {
                 Conversion::PassUnchanged => return,
                 Conversion::Same => output.copy_from_slice(&cleaned),
