@@ -101,8 +101,9 @@ fn beside_its_gains_it_is_a_butterworth_high_pass_at_7_hz() {
 fn a_constant_goes_away_and_a_step_across_full_scale_comes_out_no_higher_than_it_is() {
     for rate in SUPPORTED {
         let half_second = rate as usize / 2;
-        let mut steps: Vec<f32> =
-            (0..8 * half_second).map(|index| if index / half_second % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        let mut steps: Vec<f32> = (0..8 * half_second)
+            .map(|index| if (index / half_second).is_multiple_of(2) { 1.0 } else { -1.0 })
+            .collect();
         steps.extend(vec![1.0; 4 * half_second]);
         let out = cleaned(rate, &steps);
         let (highest, left) = (common::peak(&out), common::peak(&out[10 * half_second..11 * half_second]));

@@ -13,7 +13,7 @@ use super::NETWORK_RATE_HZ;
 
 /// Lower keeps more of the waveform, but also raises what the network's gains, as they move, make of speech below 24 Hz;
 /// which is more than is won below 5 Hz.
-pub(super) const CUTOFF_HZ: f64 = 7.0;
+const CUTOFF_HZ: f64 = 7.0;
 
 /// A(z), behind z²: as `nnnoiseless` has it, in single precision.
 const NETWORK_POLES: [f64; 2] = [-1.995_99_f32 as f64, 0.996_00_f32 as f64];
