@@ -23,6 +23,58 @@
 //! more, for the limiter looks at every sample.
 //!
 //! There is no codec, network or clock in here, and once every place was taken, nothing allocates.
+//!
+//! A room of 20 with one who speaks: two encodes a round, one for the speaker (who hears nobody) and one for the 19.
+//!
+//! ```
+//! use sandbox::mixer::{Mixer, MixerSettings, Output};
+//! use sandbox::{AudioSandbox, Packets, Scratch, Settings};
+//!
+//! let settings = MixerSettings::default();
+//! let mut room = Mixer::new(&settings)?;
+//! let speaker = room.add()?;
+//! for _ in 1..20 {
+//!     room.add()?;
+//! }
+//! let mut shared_encoder = AudioSandbox::new(Settings::default())?;
+//! // By place, for as long as its participant hears a mix of its own.
+//! let mut own_encoders: Vec<Option<AudioSandbox>> = (0..settings.capacity).map(|_| None).collect();
+//! let mut scratch = Scratch::default();
+//! let (mut shared_packet, mut own_packet) = (Packets::default(), Packets::default());
+//!
+//! let (mut encodes, mut sent) = (0, Vec::new());
+//! for round in 0..5 {
+//!     let voice: Vec<f32> = (0..settings.block_frames)
+//!         .map(|at| 0.3 * ((round * settings.block_frames + at) as f32 * 0.05).sin())
+//!         .collect();
+//!     room.submit(speaker, &voice)?;
+//!     let mixes = room.mix();
+//!     shared_encoder.encode(mixes.shared(), &mut scratch, &mut shared_packet)?;
+//!     encodes += 1;
+//!     for (who, output) in mixes.outputs() {
+//!         let own_encoder = &mut own_encoders[who.place()];
+//!         let packet = match output {
+//!             Output::Shared => {
+//!                 // The next mix of its own is the beginning of another stream.
+//!                 *own_encoder = None;
+//!                 &shared_packet
+//!             }
+//!             Output::Own(index) => {
+//!                 let encoder = match own_encoder {
+//!                     Some(encoder) => encoder,
+//!                     none => none.insert(AudioSandbox::new(Settings::default())?),
+//!                 };
+//!                 encoder.encode(mixes.own(index), &mut scratch, &mut own_packet)?;
+//!                 encodes += 1;
+//!                 &own_packet
+//!             }
+//!         };
+//!         sent.push((who, packet[0].to_vec()));
+//!     }
+//! }
+//! assert_eq!((encodes, sent.len()), (5 * 2, 5 * 20));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod choice;
 mod error;

@@ -130,6 +130,8 @@ pub(super) fn parse_wish(text: &str) -> Result<Wish, ChainError> {
     })?;
     let (name, value) = (name.trim(), RawValue::from_text(value.trim()));
     let (stage, parameter) = match name.split_once('.') {
+        // What sessions call it.
+        _ if name == INTENSITY => (VOICE_CLARITY, Some(INTENSITY)),
         Some((stage, parameter)) => (stage, Some(parameter)),
         None => (name, None),
     };
@@ -196,6 +198,8 @@ mod tests {
         assert_eq!(parse_wish("genre=true").unwrap().value, RawValue::Bool(true));
         assert_eq!(parse_wish("voice_clarity=false").unwrap().value, RawValue::Number(0.0));
         assert_eq!(json!(parse_wish("voice_clarity.intensity=2").unwrap().value), json!(2));
+        let intensity = parse_wish("intensity=0.5").unwrap();
+        assert_eq!((intensity.name.as_str(), intensity.value), ("intensity", RawValue::Number(0.5)));
     }
 
     #[test]
@@ -223,6 +227,7 @@ mod tests {
             (wish("genre.name=rock"), "genre has no parameter \"name\": accepted are none"),
             (wish("limiter=perhaps"), "limiter: got \"perhaps\", accepted: true, false"),
             (wish("voice_clarity=3"), "expected voice_clarity=true, "),
+            (wish("intensity=3"), "intensity: got 3, accepted: a number from 0 to 2"),
         ] {
             assert!(message.contains(expected), "{message} should contain {expected}");
         }
