@@ -227,6 +227,28 @@ fn a_client_that_is_silent_from_its_first_packet_is_answered_with_next_to_no_byt
 }
 
 #[test]
+fn packets_of_every_length_and_constant_bitrate_are_answered_with_next_to_no_bytes_in_silence() {
+    for units in [1, 6, 8, 12, 44, 48] {
+        // So many empty CELT frames of 2.5 ms.
+        let packets = vec![vec![0xE3, units]; 2_000 / usize::from(units)];
+        for vbr in [true, false] {
+            for application in APPLICATIONS {
+                let wishes = SettingsUpdate::default().with("application", application).with("vbr", vbr);
+                let answers = answers_with_dtx(SampleRate::Hz48000, Channels::Mono, wishes, &packets);
+                let behind = &answers[90usize.div_ceil(units.into())..];
+                let others = behind.iter().filter(|(bytes, _)| *bytes > 2).count();
+                // One in 400 ms, in 5 s.
+                assert!(
+                    others <= 13,
+                    "{others} of {}, {units} units, vbr {vbr}, {application}: {behind:?}",
+                    behind.len()
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn silence_with_dtx_after_speech_over_a_hum_costs_next_to_no_bytes_and_speech_behind_it_is_heard() {
     let rate = SampleRate::Hz48000;
     let mut random = Random(11);

@@ -175,7 +175,9 @@ impl Encoder {
             joiner.pieces.clear();
             self.encode_held(pcm, longest_piece.min(2) * unit, settings, joiner)?;
         }
-        joiner.join(!settings.vbr, out)
+        // Pieces of one byte are DTX, which libopus does not pad at a constant bitrate either.
+        let is_dtx = joiner.pieces.iter().all(|piece| piece.len() <= 1);
+        joiner.join(!settings.vbr && !is_dtx, out)
     }
 
     /// Encodes pieces of `piece` samples (5 ms at most), each with the bandwidth and channels of the first, and lets
