@@ -135,7 +135,7 @@ settings! {
     /// The longest body of an HTTP request.
     max_body: ByteSize, "max-body" "SIZE", in ByteSize::bytes(0)..=ByteSize::mib(4_096),
         default |_| ByteSize::mib(64);
-    /// What bodies, and WebSocket messages of more than 16 KiB, take together; one that does not fit is refused for now.
+    /// What bodies, and answers and messages of more than 16 KiB, take together; one that does not fit is refused for now.
     max_buffered_bytes: ByteSize, "max-buffered-bytes" "SIZE", in ByteSize::mib(1)..=ByteSize::mib(1 << 20),
         default |_| ByteSize::mib(1_024);
     /// The longest WebSocket message at `/`; at `/echo` it is 16 MiB.
@@ -148,7 +148,7 @@ settings! {
     /// A request that takes longer is cancelled and answered with 504.
     request_hard_limit: Duration, "request-hard-limit" "TIME", in MILLISECOND..=DAY,
         default |_| 30 * SECOND;
-    /// Enhancing an uploaded recording, which is longer than other requests, may take so long.
+    /// Enhancing an uploaded recording may take so long, instead of the hard limit; after half of that it is reported.
     process_limit: Duration, "process-limit" "TIME", in SECOND..=DAY,
         default |_| 300 * SECOND;
     /// The head of a request must have come within this.

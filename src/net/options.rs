@@ -116,7 +116,7 @@ impl NetOptions {
 
     /// Bytes of all clients' requests, answers and messages that are held together. What counts is what the buffers take,
     /// as they grow, not what was announced: a request's body until it has been answered; an answer of more than 16 KiB
-    /// until it has been written; a WebSocket message of more than 16 KiB until the endpoint has handled it; what waits
+    /// until it has been written, and what a handler reserves for one ([`AnswerRoom`](crate::net::AnswerRoom)) until then; a WebSocket message of more than 16 KiB until the endpoint has handled it; what waits
     /// to be written to a WebSocket, once that is more than about `max_unsent_bytes`. A request that does not fit, or
     /// whose answer does not, gets 503, a WebSocket 1013, and the connection is closed; smaller messages are never
     /// refused.

@@ -129,7 +129,7 @@ fn front_metrics(page: &mut Exposition, front: &FrontStatus) {
     );
     page.gauge(
         "sandpool_buffered_bytes",
-        "Bytes of requests' bodies and large messages that are held just now.",
+        "Bytes of bodies and of large answers and messages that are held or reserved just now.",
         front.buffered_bytes,
     );
     page.counter("sandpool_connections_accepted_total", "Connections accepted.", front.accepted);

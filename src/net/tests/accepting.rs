@@ -12,7 +12,7 @@ const FLOOD: u64 = 300;
 fn a_flood_of_connections_leaves_their_acceptors_worker_to_others() {
     let options = NetOptions::default().max_connections(10);
     let (sender, events) = mpsc::channel();
-    let told = Told { handles: Arc::default(), events: sender, finished: Arc::default() };
+    let told = Told::by(sender);
     let listener = Front::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
     // may wakes the one that waits for a socket on this worker.
     let workers: Vec<_> = runtime::start(Default::default()).workers().collect();

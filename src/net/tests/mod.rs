@@ -10,7 +10,7 @@ mod socket;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,14 @@ struct Told {
     handles: Arc<Mutex<Vec<ConnectionHandle>>>,
     events: mpsc::Sender<Event>,
     finished: Arc<AtomicU64>,
+    /// What has reserved room for its answer goes on.
+    may_answer: Arc<AtomicBool>,
+}
+
+impl Told {
+    fn by(events: mpsc::Sender<Event>) -> Told {
+        Told { events, handles: Arc::default(), finished: Arc::default(), may_answer: Arc::default() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +87,7 @@ impl Handler for TestApp {
                 Response::text(200, "never")
             }
             path => match path.strip_prefix("/reserve/") {
-                Some(then) => reserve(&request, then),
+                Some(then) => reserve(&self.told, &request, then),
                 None => Response::text(404, "not here\n"),
             },
         }
@@ -87,12 +95,14 @@ impl Handler for TestApp {
 }
 
 /// Reserves room for an answer and then does as `then` says.
-fn reserve(request: &Request, then: &str) -> Response {
+fn reserve(told: &Told, request: &Request, then: &str) -> Response {
     let bytes = request.query_value("bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
     if let Err(error) = request.answer_room().reserve(bytes) {
         return Response::text(503, error.to_string());
     }
-    time::sleep(Duration::from_millis(50));
+    while then != "hang" && !told.may_answer.load(Ordering::SeqCst) {
+        time::sleep(Duration::from_millis(1));
+    }
     match then {
         "fail" => panic!("a test's own panic"),
         "overflow" => Response::text(200, overflow(0).to_string()),
@@ -262,7 +272,7 @@ struct Server {
 impl Server {
     fn start(options: NetOptions) -> Server {
         let (sender, events) = mpsc::channel();
-        let told = Told { handles: Arc::default(), events: sender, finished: Arc::default() };
+        let told = Told::by(sender);
         let listener = Front::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let front = Front::start(listener, TestApp { told: told.clone() }, options, watchdog()).unwrap();
         Server { front, events, told }
