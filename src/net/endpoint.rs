@@ -1,6 +1,7 @@
 //! One WebSocket's protocol, as the connection that carries it sees it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,6 +9,8 @@ pub use tungstenite::protocol::frame::coding::CloseCode;
 pub use tungstenite::Utf8Bytes;
 
 use super::handle::ConnectionHandle;
+use crate::runtime::time::Waiter;
+use crate::runtime::Interrupt;
 
 /// One whole WebSocket message. Cloning it copies no payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +104,8 @@ pub trait Endpoint: Send + 'static {
     /// The connection is open.
     fn open(&mut self, out: &mut Outbox);
 
-    /// A whole message came. May block the coroutine by the runtime's means (a pool's checkout).
+    /// A whole message came. May block the coroutine by the runtime's means (a pool's checkout, best under
+    /// [`Outbox::unless_client_leaves`]).
     fn message(&mut self, message: Message, held: &mut Self::Held, out: &mut Outbox) -> Flow;
 
     /// Whether the coroutine must stay although there is nothing to do: something is held.
@@ -118,6 +122,19 @@ pub trait Endpoint: Send + 'static {
     /// dropped, so what must be given back then belongs into the coroutine's storage
     /// ([`on_end`](crate::runtime::on_end), a lease).
     fn closed(&mut self, why: Closed);
+}
+
+/// The client of a detached outbox, which never leaves.
+struct Detached;
+
+impl Interrupt for Detached {
+    fn is_raised(&self) -> bool {
+        false
+    }
+
+    fn waiter(&self) -> Arc<Waiter> {
+        Arc::new(Waiter::new())
+    }
 }
 
 /// What an endpoint sends during one call. It is written when the call returns, in order.
@@ -160,6 +177,18 @@ impl Outbox {
     /// A handle through which anybody, on any thread, can send to this connection; `None` in a detached outbox.
     pub fn handle(&self) -> Option<&ConnectionHandle> {
         self.handle.as_ref()
+    }
+
+    /// Calls `wait` with what interrupts it once the client has left: it has finished sending, which of a WebSocket's client
+    /// is its end, or the connection is broken. Nobody else notices as long as an endpoint waits in
+    /// [`Endpoint::message`], and each that does keeps its socket and its place among the connections.
+    ///
+    /// For a detached outbox there is nothing that interrupts.
+    pub fn unless_client_leaves<R>(&self, wait: impl FnOnce(&dyn Interrupt) -> R) -> R {
+        match self.handle.as_ref().and_then(ConnectionHandle::recipient) {
+            Some(connection) => wait(&*connection as &dyn Interrupt),
+            None => wait(&Detached),
+        }
     }
 
     /// The oldest message that has not been written yet.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use super::endpoint::Message;
+use crate::runtime::Interrupt;
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum SendError {
 }
 
 /// What a connection offers to those that send to it.
-pub(crate) trait Recipient: Send + Sync {
+pub(crate) trait Recipient: Interrupt + Send + Sync {
     /// Queues `message` and wakes the connection.
     fn enqueue(self: Arc<Self>, message: Message) -> Result<(), SendError>;
 }
@@ -46,6 +47,11 @@ impl ConnectionHandle {
     /// [`SendError::QueueFull`] when the client does not read fast enough, [`SendError::Gone`] when it has left.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         self.recipient.upgrade().ok_or(SendError::Gone)?.enqueue(message)
+    }
+
+    /// The connection, unless it is gone.
+    pub(super) fn recipient(&self) -> Option<Arc<dyn Recipient>> {
+        self.recipient.upgrade()
     }
 }
 

@@ -24,13 +24,15 @@
 //!   it may be on the same worker. And nobody who does not wait can be interrupted: long work calls
 //!   [`time::yield_now`] now and then.
 //! * **Be cancelled** in any wait, if anybody has its [`Canceller`]. A cancel unwinds like a panic. One that is caught
-//!   comes back at the next wait, so there is no going on after it. A `Drop` must not wait: in one that runs while the
+//!   comes back at the next wait, so there is no going on after it; a checkout that is to end early and let its coroutine
+//!   go on takes an [`Interrupt`]. A `Drop` must not wait: in one that runs while the
 //!   coroutine unwinds, a wait does not wait.
 //! * **Come back on another thread** after any wait. A thread-local's address or value must not be kept over one.
 
 mod context;
 pub mod deep_stack;
 mod id;
+mod interrupt;
 mod local;
 mod pool;
 mod spawn;
@@ -42,6 +44,7 @@ mod worker;
 
 pub use context::Context;
 pub use id::CoroutineId;
+pub use interrupt::Interrupt;
 pub use local::{coroutine_count, on_end};
 pub use pool::{
     AnyError, BuildError, CheckoutError, Lease, LeaseId, LeaseRecord, OptionsError, Pool, PoolError,

@@ -45,6 +45,11 @@ impl<'a> Answers<'a> {
         self.out.text(text);
     }
 
+    /// Where they go.
+    pub(super) fn outbox(&self) -> &Outbox {
+        self.out
+    }
+
     /// Sends what is gathered; returns the bytes of all packets.
     pub(super) fn finish(mut self) -> u64 {
         self.send();

@@ -155,7 +155,7 @@ impl Session {
     ) -> Result<(Processed, Duration), Refusal> {
         let lease = match &mut spurt.lease {
             Some(lease) => lease,
-            none => none.insert(self.begin_spurt()?),
+            none => none.insert(self.begin_spurt(answers.outbox())?),
         };
         let _watch = self.hub.watchdog.begin(Work::step("packet").soft_limit(self.hub.options.slow_packet));
         let rate_hz = self.settings.sample_rate().hz();
@@ -182,12 +182,13 @@ impl Session {
         }
     }
 
-    fn begin_spurt(&mut self) -> Result<Lease<AudioSandbox>, Refusal> {
+    fn begin_spurt(&mut self, out: &Outbox) -> Result<Lease<AudioSandbox>, Refusal> {
         if let Some(left) = self.refused_until.and_then(|until| until.checked_duration_since(Instant::now()))
         {
             return Err(Refusal::TooSoon(left));
         }
-        let mut lease = self.hub.pool.checkout().map_err(|error| {
+        let checkout = out.unless_client_leaves(|left| self.hub.pool.checkout_unless(left));
+        let mut lease = checkout.map_err(|error| {
             self.refused_until = Some(Instant::now() + self.hub.options.retry_after);
             Refusal::NoSandbox(error)
         })?;

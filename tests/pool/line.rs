@@ -1,10 +1,11 @@
 //! Waiting: first come, first served, within its limits.
 
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{mpsc, Arc};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{mpsc, Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use sandpool::runtime::{deep_stack, spawn, CheckoutError, JoinHandle, Pool};
+use sandpool::runtime::time::Waiter;
+use sandpool::runtime::{deep_stack, spawn, CheckoutError, Interrupt, JoinHandle, Pool};
 
 use crate::support::{eventually, quiet, Probe, Workshop};
 
@@ -309,4 +310,97 @@ fn the_last_handle_closes_the_pool_and_a_lease_outlives_it() {
     drop(lease);
     assert_eq!(workshop.alive(), 0);
     assert_eq!(Arc::strong_count(&workshop), 1, "the pool itself is gone");
+}
+
+/// An interrupt that a test raises.
+struct Bell {
+    rung: AtomicBool,
+    waiter: OnceLock<Arc<Waiter>>,
+}
+
+impl Bell {
+    fn silent() -> Arc<Bell> {
+        Arc::new(Bell { rung: AtomicBool::new(false), waiter: OnceLock::new() })
+    }
+
+    fn ring(&self) {
+        self.rung.store(true, SeqCst);
+        if let Some(waiter) = self.waiter.get() {
+            waiter.unpark();
+        }
+    }
+}
+
+impl Interrupt for Bell {
+    fn is_raised(&self) -> bool {
+        self.rung.load(SeqCst)
+    }
+
+    fn waiter(&self) -> Arc<Waiter> {
+        Arc::clone(self.waiter.get_or_init(|| Arc::new(Waiter::new())))
+    }
+}
+
+#[test]
+fn one_that_is_interrupted_leaves_the_line_to_the_others_and_goes_on() {
+    let pool = Arc::new(Workshop::default()).pool(quiet(1).acquire_timeout(PATIENCE));
+    let held = pool.checkout().unwrap();
+    let (bell, theirs) = (Bell::silent(), pool.clone());
+    let first = spawn({
+        let bell = Arc::clone(&bell);
+        move || {
+            let error = theirs.checkout_unless(&*bell).unwrap_err();
+            // It stays raised: who need not wait is served all the same, who must is not.
+            let again = theirs.checkout_unless(&*bell).unwrap_err();
+            (error, again, theirs.checkout().is_ok())
+        }
+    });
+    eventually("it waits", || pool.status().waiting == 1);
+    let (served, order) = mpsc::channel();
+    let (second, go_on) = join_line(&pool, 1, &served);
+    bell.ring();
+    // It waits again, behind the second one, without the interrupt.
+    drop(held);
+    assert_eq!(order.recv_timeout(PATIENCE).unwrap(), 1);
+    go_on.send(()).unwrap();
+    second.join().unwrap();
+    let (error, again, then) = first.join().unwrap();
+    assert!(matches!(error, CheckoutError::Interrupted { capacity: 1, .. }), "{error:?}");
+    assert!(matches!(again, CheckoutError::Interrupted { .. }) && then, "{again:?}");
+    assert!(pool.checkout_unless(&*bell).is_ok(), "an idle one is lent whatever is raised");
+    assert_eq!((pool.status().timed_out, pool.status().waiting), (0, 0));
+}
+
+#[test]
+fn what_was_granted_to_one_that_is_interrupted_is_not_lost() {
+    // Grant and interrupt race on two threads; whichever comes first, the sandbox must reach the second one.
+    let mut outcomes = [0; 2];
+    for round in 0..300 {
+        let pool = Arc::new(Workshop::default()).pool(quiet(1).acquire_timeout(PATIENCE));
+        let held = pool.checkout().unwrap();
+        let (bell, theirs) = (Bell::silent(), pool.clone());
+        let first = spawn({
+            let bell = Arc::clone(&bell);
+            move || theirs.checkout_unless(&*bell).map(drop).map_err(|error| error.to_string())
+        });
+        eventually("it waits", || pool.status().waiting == 1);
+        let (served, order) = mpsc::channel();
+        let (second, go_on) = join_line(&pool, 1, &served);
+        let ringing = std::thread::spawn(move || bell.ring());
+        (0..round * 20).for_each(|_| std::hint::spin_loop());
+        drop(held);
+        ringing.join().unwrap();
+        match first.join().unwrap() {
+            Ok(()) => outcomes[0] += 1,
+            Err(error) => {
+                assert!(error.contains("interrupted"), "{error}");
+                outcomes[1] += 1;
+            }
+        }
+        assert_eq!(order.recv_timeout(PATIENCE).unwrap(), 1);
+        go_on.send(()).unwrap();
+        second.join().unwrap();
+        assert_eq!((pool.status().idle, pool.status().leased, pool.status().waiting), (1, 0, 0));
+    }
+    println!("served {}, interrupted {}", outcomes[0], outcomes[1]);
 }

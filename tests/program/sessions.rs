@@ -1,6 +1,6 @@
 //! A session as its client sees it: the protocol, its errors, its sandbox.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandbox::{Settings, SettingsUpdate};
 use serde_json::json;
@@ -208,4 +208,60 @@ fn a_client_that_vanishes_leaves_its_lease_behind_for_others() {
     }
     let pool = server.pool_becomes(|pool| pool["leased"] == 0);
     assert_eq!((&pool["waiting"], &pool["discarded"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn clients_that_leave_while_they_wait_for_a_sandbox_are_gone_at_once_and_the_next_is_served() {
+    let flags = ["--pool-min", "1", "--pool-max", "1", "--acquire-timeout", "300s", "--session-idle", "300s"];
+    let server = ServerProcess::start(&flags);
+    let packet = &packets(&Settings::default(), 1, 1)[0];
+    let (mut holder, _) = Client::welcome(server.addr);
+    holder.audio(packet).unwrap();
+    let waiters: Vec<_> = (0..150)
+        .map(|_| {
+            let (mut waiter, _) = Client::welcome(server.addr);
+            waiter.send_audio(packet);
+            waiter
+        })
+        .collect();
+    server.pool_becomes(|pool| pool["waiting"] == 150);
+    let (mut live, _) = Client::welcome(server.addr);
+    live.send_audio(packet);
+    server.pool_becomes(|pool| pool["waiting"] == 151);
+    for (number, mut waiter) in waiters.into_iter().enumerate() {
+        match number % 3 {
+            0 => rustix::net::sockopt::set_socket_linger(waiter.socket.get_ref(), Some(Duration::ZERO))
+                .unwrap(),
+            1 => waiter.socket.close(None).unwrap(),
+            _ => {}
+        }
+    }
+    server.pool_becomes(|pool| pool["waiting"] == 1);
+    // The two, and the one that asks.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.get("/status").json()["connections"].as_u64().unwrap() > 3 {
+        assert!(Instant::now() < deadline, "connections are left behind");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drop(holder);
+    assert!(!live.read_audio().unwrap().is_empty());
+    assert_eq!(server.pool()["timed_out"], 0);
+}
+
+#[test]
+fn a_client_that_left_before_its_session_began_to_wait_does_not_wait() {
+    let flags = ["--pool-min", "1", "--pool-max", "1", "--acquire-timeout", "300s", "--session-idle", "300s"];
+    let server = ServerProcess::start(&flags);
+    let packet = &packets(&Settings::default(), 1, 1)[0];
+    let (mut holder, _) = Client::welcome(server.addr);
+    holder.audio(packet).unwrap();
+    for _ in 0..50 {
+        // The packet and the end come together.
+        let (mut client, _) = Client::welcome(server.addr);
+        client.send_audio(packet);
+        client.socket.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+        let error = client.read_audio().unwrap_err();
+        assert_eq!(error["code"], "POOL_EXHAUSTED", "{error}");
+    }
+    server.pool_becomes(|pool| pool["waiting"] == 0);
 }

@@ -137,11 +137,7 @@ impl<A: App> Driver<'_, A> {
     /// Suspends until any of `interest` has happened, or `deadline` (of the poller's clock) has passed.
     pub(crate) fn wait(&mut self, interest: Flags, deadline: u64) {
         self.link.set_deadline(deadline);
-        let waiter = self.waiter.get_or_insert_with(|| {
-            let waiter = Arc::new(Waiter::new());
-            *self.link.waiter.lock() = Some(Arc::clone(&waiter));
-            waiter
-        });
+        let waiter = self.waiter.get_or_insert_with(|| self.link.driver_waiter());
         let interest = if deadline == NEVER { interest } else { interest | Flags::TIMER };
         if self.link.state.wait(interest) {
             // A waiter may return early; the state tells whether somebody woke this driver.

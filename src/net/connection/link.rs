@@ -19,6 +19,7 @@ use crate::net::endpoint::Message;
 use crate::net::handle::{Recipient, SendError};
 use crate::net::poller::{DriveState, Duty, Flags};
 use crate::runtime::time::Waiter;
+use crate::runtime::Interrupt;
 
 /// No deadline; no reminder in the wheel.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -142,9 +143,21 @@ impl<A: App> Link<A> {
     /// Notes that `flags` have happened to it and sees that it is driven if it cares. From any thread.
     pub(crate) fn signal(self: &Arc<Self>, flags: Flags) {
         match self.state.signal(flags) {
+            // Its driver may wait for something that is not the socket, and that it wants no more.
+            Duty::None if flags.intersects(Flags::LEAVING) => {
+                let waiter = self.waiter.lock().clone();
+                if let Some(waiter) = waiter {
+                    waiter.unpark();
+                }
+            }
             Duty::None => {}
             duty => self.poller.perform(duty, self),
         }
+    }
+
+    /// Where its driver waits, which alone asks: made when it first does.
+    pub(crate) fn driver_waiter(&self) -> Arc<Waiter> {
+        Arc::clone(self.waiter.lock().get_or_insert_with(|| Arc::new(Waiter::new())))
     }
 
     /// Has [`Flags::TIMER`] signalled once `deadline` (in the poller's milliseconds) has passed.
@@ -221,5 +234,17 @@ impl<A: App> Recipient for Link<A> {
         }
         self.signal(Flags::QUEUE);
         Ok(())
+    }
+}
+
+/// Raised once the client has left. A wait with it takes the place of the driver's own: a driver waits for one thing at a
+/// time, and looks again whenever it is woken.
+impl<A: App> Interrupt for Link<A> {
+    fn is_raised(&self) -> bool {
+        self.state.has_left()
+    }
+
+    fn waiter(&self) -> Arc<Waiter> {
+        self.driver_waiter()
     }
 }

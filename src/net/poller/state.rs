@@ -38,6 +38,9 @@ impl Flags {
     /// The server shuts down.
     pub(crate) const SHUTDOWN: Flags = Flags(1 << 7);
 
+    /// The client has left: of a WebSocket's, to have finished sending is that as well.
+    pub(crate) const LEAVING: Flags = Flags::READ_CLOSED.union(Flags::BROKEN);
+
     /// Nothing.
     pub(crate) const NONE: Flags = Flags(0);
     /// Everything.
@@ -88,12 +91,14 @@ const PHASE_MASK: u32 = 0b11 << 16;
 const DRIVEN: u32 = 0 << 16;
 const WAITING: u32 = 1 << 16;
 const PARKED: u32 = 2 << 16;
+const LEFT: u32 = 1 << 18;
 
 /// The state of one connection. See the module's page.
 #[derive(Debug)]
 pub(crate) struct DriveState {
     /// Bits 0 to 7: what has happened and was not taken. 8 to 15: the interest, while waiting or
-    /// parked. 16 and 17: the phase. A word in phase Waiting or Parked has no flag that its interest names.
+    /// parked. 16 and 17: the phase. 18: whether the client has left, which is never taken.
+    /// A word in phase Waiting or Parked has no flag that its interest names.
     word: AtomicU32,
 }
 
@@ -107,12 +112,13 @@ impl DriveState {
     /// the same wait gets the duty.
     pub(crate) fn signal(&self, flags: Flags) -> Duty {
         let mut word = self.word.load(Ordering::Relaxed);
+        let news = flags.0 | if flags.intersects(Flags::LEAVING) { LEFT } else { 0 };
         loop {
             let interested = word >> INTEREST_SHIFT & flags.0 & FLAGS != 0;
             let (next, duty) = match word & PHASE_MASK {
-                WAITING if interested => (word & FLAGS | flags.0 | DRIVEN, Duty::Wake),
-                PARKED if interested => (word & FLAGS | flags.0 | DRIVEN, Duty::Start),
-                _ => (word | flags.0, Duty::None),
+                WAITING if interested => (word & (FLAGS | LEFT) | news | DRIVEN, Duty::Wake),
+                PARKED if interested => (word & (FLAGS | LEFT) | news | DRIVEN, Duty::Start),
+                _ => (word | news, Duty::None),
             };
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return duty,
@@ -150,7 +156,7 @@ impl DriveState {
             if word & interest.0 != 0 {
                 return false;
             }
-            let next = word & FLAGS | interest.0 << INTEREST_SHIFT | phase;
+            let next = word & (FLAGS | LEFT) | interest.0 << INTEREST_SHIFT | phase;
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => word = now,
@@ -161,6 +167,11 @@ impl DriveState {
     /// Whether the driver has been told to go on, or never left.
     pub(crate) fn is_driven(&self) -> bool {
         self.word.load(Ordering::Acquire) & PHASE_MASK == DRIVEN
+    }
+
+    /// Whether any of [`Flags::LEAVING`] was ever signalled, taken or not.
+    pub(crate) fn has_left(&self) -> bool {
+        self.word.load(Ordering::Acquire) & LEFT != 0
     }
 
     /// Whether the connection is parked just now.
@@ -312,5 +323,23 @@ mod tests {
         }
         assert_eq!(seen, SENDERS as u64 * EACH);
         assert!(state.is_parked());
+    }
+
+    #[test]
+    fn that_the_client_has_left_stays_known_whatever_is_taken_or_waited_for() {
+        for leaving in [Flags::READ_CLOSED, Flags::BROKEN] {
+            let state = DriveState::parked(Flags::READ);
+            assert_eq!(state.signal(Flags::ALL.without(Flags::LEAVING)), Duty::Start);
+            assert!(!state.has_left());
+            assert_eq!(state.signal(leaving), Duty::None);
+            assert_eq!(state.take(Flags::LEAVING), leaving);
+            state.take(Flags::ALL);
+            for leave in [DriveState::wait, DriveState::park] {
+                assert!(state.has_left() && leave(&state, Flags::READ));
+                assert_ne!(state.signal(Flags::READ), Duty::None);
+                assert_eq!(state.take(Flags::ALL), Flags::READ);
+            }
+            assert!(state.has_left());
+        }
     }
 }

@@ -72,6 +72,18 @@ pub enum CheckoutError {
         /// The others that still wait.
         waiting: usize,
     },
+    /// The wait was interrupted before anything came free.
+    #[error("waiting for a sandbox: interrupted after {waited:?} ({leased} of {capacity} leased, {waiting} waiting)")]
+    Interrupted {
+        /// How long this checkout waited.
+        waited: Duration,
+        /// Sandboxes that are lent.
+        leased: usize,
+        /// The most sandboxes there can be.
+        capacity: usize,
+        /// The others that still wait.
+        waiting: usize,
+    },
     /// As many wait already as may wait.
     #[error(
         "joining the line: it is full ({waiting} of {max_waiters} waiting, {leased} of {capacity} leased, waited {waited:?})"

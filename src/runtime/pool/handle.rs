@@ -13,9 +13,9 @@ use super::registry::{Holder, LeaseRecord};
 use super::shared::Shared;
 use super::slot::Slot;
 use super::status::PoolStatus;
-use super::wait;
+use super::wait::{self, Patience};
 use super::Sandbox;
-use crate::runtime::{local, start, CoroutineId, RuntimeOptions, WorkerId};
+use crate::runtime::{local, start, CoroutineId, Interrupt, RuntimeOptions, WorkerId};
 
 /// A bounded pool of warm sandboxes. Cheap to clone: all clones are one pool.
 ///
@@ -104,7 +104,24 @@ impl<S: Sandbox> Pool<S> {
     pub fn checkout_within(&self, timeout: Duration) -> Result<Lease<S>, CheckoutError> {
         match self.shared().census.reserve() {
             Reservation::Idle => Ok(self.lease_idle()),
-            other => self.checkout_slowly(other, timeout),
+            other => self.checkout_slowly(other, Patience { timeout, interrupt: None }),
+        }
+    }
+
+    /// Like [`checkout`](Self::checkout), but gives up its place in the line as soon as `interrupt` is raised. A sandbox
+    /// that need not be waited for is lent all the same, and so is one that was granted at that very moment.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckoutError::Interrupted`] then; otherwise as [`checkout`](Self::checkout).
+    #[inline]
+    pub fn checkout_unless(&self, interrupt: &dyn Interrupt) -> Result<Lease<S>, CheckoutError> {
+        match self.shared().census.reserve() {
+            Reservation::Idle => Ok(self.lease_idle()),
+            other => {
+                let timeout = self.shared().options.acquire_timeout;
+                self.checkout_slowly(other, Patience { timeout, interrupt: Some(interrupt) })
+            }
         }
     }
 
@@ -118,7 +135,7 @@ impl<S: Sandbox> Pool<S> {
         match self.shared().census.reserve() {
             Reservation::Idle => Ok(self.lease_idle()),
             Reservation::Wait => Err(wait::exhausted(self.shared())),
-            other => self.checkout_slowly(other, Duration::ZERO),
+            other => self.checkout_slowly(other, Patience::NONE),
         }
     }
 
@@ -127,9 +144,9 @@ impl<S: Sandbox> Pool<S> {
     fn checkout_slowly(
         &self,
         reservation: Reservation,
-        timeout: Duration,
+        patience: Patience<'_>,
     ) -> Result<Lease<S>, CheckoutError> {
-        let slot = match wait::check_out_slowly(self.shared(), reservation, timeout)? {
+        let slot = match wait::check_out_slowly(self.shared(), reservation, patience)? {
             wait::Outcome::Idle => return Ok(self.lease_idle()),
             wait::Outcome::Slot(slot) => slot,
         };

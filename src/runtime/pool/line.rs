@@ -29,13 +29,13 @@ pub(super) struct Line<G> {
 /// One that waits.
 pub(super) struct Waiter<G> {
     grant: Mutex<Option<G>>,
-    parker: time::Waiter,
+    parker: Arc<time::Waiter>,
 }
 
 impl<G> Waiter<G> {
-    /// A node of the current coroutine or thread.
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { grant: Mutex::new(None), parker: time::Waiter::new() })
+    /// A node of the current coroutine or thread, which waits at `parker`.
+    pub(super) fn new(parker: Arc<time::Waiter>) -> Arc<Self> {
+        Arc::new(Self { grant: Mutex::new(None), parker })
     }
 
     /// Takes what was granted.

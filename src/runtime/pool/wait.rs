@@ -14,7 +14,7 @@ use super::line::Waiter;
 use super::shared::{Grant, Joined, Shared};
 use super::slot::Slot;
 use super::{tickets, Sandbox};
-use crate::runtime::{deep_stack, local, time, WorkerId};
+use crate::runtime::{deep_stack, local, time, Interrupt, WorkerId};
 
 /// What a checkout came to.
 pub(super) enum Outcome<S: Sandbox> {
@@ -24,35 +24,49 @@ pub(super) enum Outcome<S: Sandbox> {
     Slot(Box<Slot<S>>),
 }
 
-/// Goes on from a reservation that may be any, and waits for `timeout` at most.
+/// How long a checkout waits.
+#[derive(Clone, Copy)]
+pub(super) struct Patience<'a> {
+    pub(super) timeout: Duration,
+    /// What ends the wait before that.
+    pub(super) interrupt: Option<&'a dyn Interrupt>,
+}
+
+impl Patience<'_> {
+    /// Not at all.
+    pub(super) const NONE: Patience<'static> = Patience { timeout: Duration::ZERO, interrupt: None };
+}
+
+/// Goes on from a reservation that may be any, and waits as long as `patience` says.
 #[cold]
 #[inline(never)]
 pub(super) fn check_out_slowly<S: Sandbox>(
     shared: &Arc<Shared<S>>,
     reservation: Reservation,
-    timeout: Duration,
+    patience: Patience<'_>,
 ) -> Result<Outcome<S>, CheckoutError> {
     match reservation {
         Reservation::Idle => Ok(Outcome::Idle),
         Reservation::Build => build(shared, Duration::ZERO).map(Outcome::Slot),
         Reservation::Closed => Err(closed(shared, Duration::ZERO)),
         Reservation::Wait if deep_stack_is_current() => Err(CheckoutError::NotAllowed),
-        Reservation::Wait if timeout.is_zero() => Err(timed_out(shared, Duration::ZERO)),
-        Reservation::Wait => wait(shared, timeout),
+        Reservation::Wait if patience.timeout.is_zero() => Err(timed_out(shared, Duration::ZERO)),
+        Reservation::Wait => wait(shared, patience),
     }
 }
 
 /// Joins the line and waits for a grant.
-fn wait<S: Sandbox>(shared: &Arc<Shared<S>>, timeout: Duration) -> Result<Outcome<S>, CheckoutError> {
+fn wait<S: Sandbox>(shared: &Arc<Shared<S>>, patience: Patience<'_>) -> Result<Outcome<S>, CheckoutError> {
     let began = Instant::now();
-    let node = Waiter::new();
+    let parker = patience.interrupt.map_or_else(|| Arc::new(time::Waiter::new()), Interrupt::waiter);
+    let node = Waiter::new(parker);
     // The ticket first: from the moment the node is in the line, it must not be lost.
     let claim = ClaimTicket::put(shared, Held::Node(Arc::clone(&node)));
     match shared.join_line(&node) {
         Joined::Waits => {}
         Joined::Reserved(reservation) => {
             claim.release();
-            return check_out_slowly(shared, reservation, timeout);
+            return check_out_slowly(shared, reservation, patience);
         }
         Joined::Full(waiting) => {
             claim.release();
@@ -63,13 +77,15 @@ fn wait<S: Sandbox>(shared: &Arc<Shared<S>>, timeout: Duration) -> Result<Outcom
         if let Some(grant) = node.take_grant() {
             break grant;
         }
-        let left = timeout.saturating_sub(began.elapsed());
-        if !left.is_zero() {
-            // However it ends: what counts is the grant and the clock.
+        let left = patience.timeout.saturating_sub(began.elapsed());
+        let is_interrupted = patience.interrupt.is_some_and(Interrupt::is_raised);
+        if !left.is_zero() && !is_interrupted {
+            // However it ends: what counts is the grant, the interrupt and the clock.
             let _ = node.parker().park(Some(left));
         } else if shared.leave_line(&node) {
             claim.release();
-            return Err(timed_out(shared, began.elapsed()));
+            let waited = began.elapsed();
+            return Err(if is_interrupted { interrupted(shared, waited) } else { timed_out(shared, waited) });
         }
         // One that could not leave the line any more has been served.
     };
@@ -218,6 +234,15 @@ fn timed_out<S: Sandbox>(shared: &Shared<S>, waited: Duration) -> CheckoutError 
     CheckoutError::TimedOut {
         waited,
         leased: now.leased(),
+        capacity: shared.census.capacity(),
+        waiting: shared.line.len(),
+    }
+}
+
+fn interrupted<S: Sandbox>(shared: &Shared<S>, waited: Duration) -> CheckoutError {
+    CheckoutError::Interrupted {
+        waited,
+        leased: shared.census.look().leased(),
         capacity: shared.census.capacity(),
         waiting: shared.line.len(),
     }
