@@ -387,7 +387,7 @@ fn what_was_granted_to_one_that_is_interrupted_is_not_lost() {
         let (served, order) = mpsc::channel();
         let (second, go_on) = join_line(&pool, 1, &served);
         let ringing = std::thread::spawn(move || bell.ring());
-        (0..round * 20).for_each(|_| std::hint::spin_loop());
+        (0..round * 100).for_each(|_| std::hint::spin_loop());
         drop(held);
         ringing.join().unwrap();
         match first.join().unwrap() {
