@@ -63,8 +63,11 @@ struct Links<A: App> {
 
 /// After so many full looks at the set the drivers get their turn before the next one.
 const LOOKS_IN_A_ROW: usize = 8;
-/// So many connections whose deadline has passed are told so before the others get their turn.
-const EXPIRED_AT_ONCE: usize = 32;
+/// So many connections that have ended, or whose deadline has passed, are told so before the others get their turn.
+const TOLD_AT_ONCE: usize = 32;
+
+/// A connection that is told something when its turn comes.
+type InTurn<A> = (Arc<Link<A>>, Flags);
 
 impl<A: App> Poller<A> {
     /// A poller for the connections of `home`, and the coroutine that runs it.
@@ -87,9 +90,9 @@ impl<A: App> Poller<A> {
         });
         let running = Arc::clone(&poller);
         crate::runtime::spawn_on(home, move || {
-            let mut expired = VecDeque::new();
+            let mut in_turn = VecDeque::new();
             while !running.stopped.load(Ordering::Acquire) {
-                running.drain(&mut expired);
+                running.drain(&mut in_turn);
                 waitable.wait();
             }
         });
@@ -204,9 +207,10 @@ impl<A: App> Poller<A> {
         }
     }
 
-    /// Does what has become ready. Deadlines that have passed together are told a few at a time, and between them others
-    /// have their turn: `expired` holds those that are still to be told, and is empty afterwards.
-    fn drain(&self, expired: &mut VecDeque<Arc<Link<A>>>) {
+    /// Does what has become ready. Connections that have ended together, and deadlines that have passed together, are told
+    /// a few at a time, and between them others have their turn: `in_turn` holds those that are still to be told, and is
+    /// empty afterwards.
+    fn drain(&self, in_turn: &mut VecDeque<InTurn<A>>) {
         let (mut events, mut ready, mut due) = (Vec::new(), Ready::default(), Vec::new());
         let mut links: Vec<(Arc<Link<A>>, Flags)> = Vec::new();
         for look in 1.. {
@@ -219,7 +223,11 @@ impl<A: App> Poller<A> {
                 }));
             }
             for (link, flags) in links.drain(..) {
-                link.signal(flags);
+                if flags.intersects(Flags::LEAVING) {
+                    in_turn.push_back((link, flags));
+                } else {
+                    link.signal(flags);
+                }
             }
             if ready.woken {
                 // In this order: what is pushed after the queue was found empty writes the eventfd again.
@@ -229,17 +237,19 @@ impl<A: App> Poller<A> {
                 }
             }
             if ready.ticked {
-                self.tick(&mut due, expired);
+                self.tick(&mut due, in_turn);
             }
-            for link in expired.drain(..expired.len().min(EXPIRED_AT_ONCE)) {
-                link.signal(Flags::TIMER);
+            // What the others have to say lies in the set behind what many ended connections have.
+            if ready.more && look % LOOKS_IN_A_ROW != 0 {
+                continue;
             }
-            if !ready.more && expired.is_empty() {
+            for (link, flags) in in_turn.drain(..in_turn.len().min(TOLD_AT_ONCE)) {
+                link.signal(flags);
+            }
+            if !ready.more && in_turn.is_empty() {
                 return;
             }
-            if look % LOOKS_IN_A_ROW == 0 || !expired.is_empty() {
-                time::yield_now();
-            }
+            time::yield_now();
         }
     }
 
@@ -276,7 +286,7 @@ impl<A: App> Poller<A> {
         link.reminder.store(ShortTick::of(promised), Ordering::SeqCst);
     }
 
-    fn tick(&self, due: &mut Vec<(u64, u64)>, expired: &mut VecDeque<Arc<Link<A>>>) {
+    fn tick(&self, due: &mut Vec<(u64, u64)>, in_turn: &mut VecDeque<InTurn<A>>) {
         let now = self.now();
         {
             let mut wheel = self.wheel.lock();
@@ -293,7 +303,7 @@ impl<A: App> Poller<A> {
                 link.reminder.store(ShortTick::NEVER, Ordering::SeqCst);
                 match link.deadline.load(Ordering::SeqCst) {
                     NEVER => {}
-                    deadline if deadline <= now => expired.push_back(Arc::clone(link)),
+                    deadline if deadline <= now => in_turn.push_back((Arc::clone(link), Flags::TIMER)),
                     deadline => Self::enter(&mut wheel, link, deadline),
                 }
             }
