@@ -79,7 +79,8 @@ fn at_intensity_0_samples_pass_bit_for_bit_and_what_is_no_number_becomes_one() {
     assert_eq!(out, pcm);
     let mut bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-42, -0.5];
     chain.process(&mut bad);
-    assert_eq!(bad, [0.0, 16.0, -16.0, 16.0, 1e-42, -0.5]);
+    // What is subnormal only slows down.
+    assert_eq!(bad, [0.0, 16.0, -16.0, 16.0, 0.0, -0.5]);
 }
 
 #[test]

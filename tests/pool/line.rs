@@ -346,12 +346,14 @@ fn one_that_is_interrupted_leaves_the_line_to_the_others_and_goes_on() {
     let pool = Arc::new(Workshop::default()).pool(quiet(1).acquire_timeout(PATIENCE));
     let held = pool.checkout().unwrap();
     let (bell, theirs) = (Bell::silent(), pool.clone());
+    let (leaves, left) = mpsc::channel();
     let first = spawn({
         let bell = Arc::clone(&bell);
         move || {
             let error = theirs.checkout_unless(&*bell).unwrap_err();
             // It stays raised: who need not wait is served all the same, who must is not.
             let again = theirs.checkout_unless(&*bell).unwrap_err();
+            leaves.send(()).unwrap();
             (error, again, theirs.checkout().is_ok())
         }
     });
@@ -359,6 +361,7 @@ fn one_that_is_interrupted_leaves_the_line_to_the_others_and_goes_on() {
     let (served, order) = mpsc::channel();
     let (second, go_on) = join_line(&pool, 1, &served);
     bell.ring();
+    left.recv_timeout(PATIENCE).unwrap();
     // It waits again, behind the second one, without the interrupt.
     drop(held);
     assert_eq!(order.recv_timeout(PATIENCE).unwrap(), 1);

@@ -21,6 +21,9 @@ const NEW_PART: f32 = 0.25;
 /// Classifications that another genre must lead for, in a row: 0.8 s when none has been named yet, else 2 s.
 const LEAD_FIRST: u32 = 3;
 const LEAD: u32 = 8;
+/// Classifications in a row for which the named genre may be below the threshold itself: 3.1 s. More than `LEAD`, so that a
+/// short interlude, which is remembered for as long as the window is, ends no genre that it could not take the lead from.
+const DOUBT: u32 = 12;
 /// By how much it must lead, unless the named genre is itself not sure any more.
 const MARGIN: f32 = 0.15;
 
@@ -155,7 +158,7 @@ impl Decision {
         let ahead = leader == Genre::Unknown || self.mean[best] >= self.mean[self.genre.index()] + MARGIN;
         let doubtful = self.genre != Genre::Unknown && self.mean[self.genre.index()] < threshold;
         self.doubted = if doubtful { self.doubted + 1 } else { 0 };
-        if self.doubted >= LEAD {
+        if self.doubted >= DOUBT {
             self.name(leader);
             return;
         }
@@ -219,7 +222,7 @@ mod tests {
     fn a_genre_below_the_threshold_is_given_up_in_time_whoever_leads_meanwhile() {
         // Above the threshold, but by less than the margin ahead of the named one, which is below it.
         let close = probabilities(&[(Genre::Rock, 0.35), (Genre::Jazz, 0.45)]);
-        assert_eq!(given_up_after(|_| close), (LEAD, Genre::Jazz));
+        assert_eq!(given_up_after(|_| close), (DOUBT, Genre::Jazz));
         let nobody_sure = probabilities(&[(Genre::Rock, 0.1), (Genre::Jazz, 0.3)]);
         assert_eq!(given_up_after(|_| nobody_sure), (LEAD, Genre::Unknown));
         // Nobody leads long enough.
@@ -227,7 +230,7 @@ mod tests {
             let leader = if at / 4 % 2 == 0 { Genre::Jazz } else { Genre::Classical };
             probabilities(&[(leader, 0.95), (Genre::Rock, 0.02)])
         });
-        assert!(below <= LEAD, "{below} classifications");
+        assert!(below <= DOUBT, "{below} classifications");
     }
 
     #[test]
