@@ -110,12 +110,7 @@ where
             })
         })
         .collect();
-    let mut all = histogram();
-    for coroutine in running {
-        let waits = coroutine.join().expect("nothing fails in it");
-        waits.into_iter().for_each(|wait| all.saturating_record(wait.max(1)));
-    }
-    all
+    together(running.into_iter().map(|coroutine| coroutine.join().expect("nothing fails in it")))
 }
 
 /// In threads, of which each wants an object as often.
@@ -145,11 +140,13 @@ fn threads<P: Clone + Send + 'static, O>(
             })
         })
         .collect();
+    together(running.into_iter().map(|thread| thread.join().expect("nothing fails in it")))
+}
+
+/// What all of them waited, in nanoseconds.
+fn together(each: impl Iterator<Item = Vec<u64>>) -> Waits {
     let mut all = histogram();
-    for thread in running {
-        let waits = thread.join().expect("nothing fails in it");
-        waits.into_iter().for_each(|wait| all.saturating_record(wait.max(1)));
-    }
+    each.flatten().for_each(|wait| all.saturating_record(wait.max(1)));
     all
 }
 
