@@ -210,7 +210,11 @@ impl TruePeak {
         }
         let end = 1 + self.group;
         let rows = [samples, &first_quarters, halves, &last_quarters];
-        let peak = rows.map(|row| largest_of(&row[1..end])).into_iter().fold(0.0, f32::max);
+        // A loop, for what is called with a closure is not always compiled for the widest vectors.
+        let mut peak = 0.0f32;
+        for row in rows {
+            peak = peak.max(largest_of(&row[1..end]));
+        }
         if peak * (1.0 / LEAST_SEEN) + edge <= ceiling {
             return (peak + edge).min(ceiling);
         }
