@@ -242,6 +242,46 @@ fn speaking_is_told_when_it_begins_and_when_it_ends() {
 }
 
 #[test]
+fn a_voice_is_heard_at_the_same_places_whether_the_genre_is_listened_for_or_not() {
+    let heard = |genre: fn(usize) -> bool| {
+        let voice = SettingsUpdate::default().with("voice_activity", true);
+        let mut sandbox = sandbox(voice.clone());
+        let mut places = Vec::new();
+        for (second, pcm) in speech(SampleRate::Hz48000, Channels::Mono).chunks_exact_mut(48_000).enumerate()
+        {
+            let wished = voice.clone().with("genre", genre(second));
+            sandbox.configure(&Settings::default().with(&wished).unwrap()).unwrap();
+            if second % 2 == 1 {
+                pcm[20_000..].fill(0.0);
+            }
+            // Blocks that are no whole number of 10 ms.
+            for block in pcm.chunks_mut(700) {
+                sandbox.enhance(block).unwrap();
+                places.extend(sandbox.events().iter().filter_map(|event| match event {
+                    Event::Speech(SpeechEvent::Started { at }) => Some((true, *at)),
+                    Event::Speech(SpeechEvent::Stopped { at }) => Some((false, *at)),
+                    Event::Genre { .. } => None,
+                }));
+            }
+        }
+        places
+    };
+    let alone = heard(|_| false);
+    assert!(alone.len() >= 4, "{alone:?}");
+    for beside_genre in [heard(|_| true), heard(|second| second % 2 == 0)] {
+        assert_eq!(beside_genre.len(), alone.len(), "{beside_genre:?}, not {alone:?}");
+        for ((begins, at), (began, expected)) in beside_genre.iter().zip(&alone) {
+            // A soft beginning is found some pieces of 16 ms earlier or later by the slightest difference.
+            let tolerance = if *began { 7_200 } else { 1_536 };
+            assert!(
+                begins == began && at.abs_diff(*expected) <= tolerance,
+                "{beside_genre:?}, not {alone:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn speech_is_told_as_its_genre_and_the_chain_follows() {
     let settings = SettingsUpdate::default().with("intensity", 0).with("genre", true);
     let (mut follows, mut plain) = (sandbox(settings), sandbox(intensity(0.0)));

@@ -89,9 +89,9 @@ pub enum SpeechEvent {
 pub struct VoiceActivity {
     stream: Stream,
     resampler: ToSixteenKhz,
-    frame: [f32; FRAME],
-    /// How much of `frame` is filled.
-    filled: usize,
+    /// Whether the resampler has missed what came last.
+    resampler_is_behind: bool,
+    frames: Frames,
     scores: Scores,
     decision: Decision,
 }
@@ -102,8 +102,8 @@ impl VoiceActivity {
         VoiceActivity {
             stream,
             resampler: ToSixteenKhz::new(stream, KERNEL),
-            frame: [0.0; FRAME],
-            filled: 0,
+            resampler_is_behind: false,
+            frames: Frames { frame: [0.0; FRAME], filled: 0 },
             scores: Scores::new(),
             decision: Decision::new(stream, parameters),
         }
@@ -113,7 +113,8 @@ impl VoiceActivity {
     pub fn start(&mut self, stream: Stream, parameters: &VoiceActivityParameters) {
         self.stream = stream;
         self.resampler.start(stream);
-        self.filled = 0;
+        self.resampler_is_behind = false;
+        self.frames.filled = 0;
         self.scores.forget();
         self.decision = Decision::new(stream, parameters);
     }
@@ -126,18 +127,23 @@ impl VoiceActivity {
     /// Listens to whole sample frames. Each event is handed to `on_event`, in the order of the stream: at most one for
     /// each 16 ms. Two channels are heard as their mean.
     pub fn process(&mut self, block: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
-        let VoiceActivity { frame, filled, scores, decision, .. } = self;
-        self.resampler.process(block, |mut samples| {
-            while !samples.is_empty() {
-                let (now, later) = samples.split_at((FRAME - *filled).min(samples.len()));
-                frame[*filled..][..now.len()].copy_from_slice(now);
-                *filled += now.len();
-                samples = later;
-                if *filled == FRAME {
-                    *filled = 0;
-                    decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
-                }
-            }
+        if std::mem::take(&mut self.resampler_is_behind) {
+            self.resampler.start(self.stream);
+        }
+        let VoiceActivity { resampler, frames, scores, decision, .. } = self;
+        resampler.process(block, |samples| {
+            frames.fill(samples, |frame| {
+                decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
+            });
+        });
+    }
+
+    /// The same for a block that somebody else has converted to 16 kHz mono already.
+    pub(crate) fn process_narrow_band(&mut self, samples: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
+        self.resampler_is_behind = true;
+        let VoiceActivity { frames, scores, decision, .. } = self;
+        frames.fill(samples, |frame| {
+            decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
         });
     }
 
@@ -149,6 +155,30 @@ impl VoiceActivity {
     /// The last score, from 0 (no voice) to 1 (a voice); 0 for what is silent or steady.
     pub fn score(&self) -> f32 {
         self.decision.score
+    }
+}
+
+/// Cuts samples into pieces of 16 ms.
+#[derive(Debug)]
+struct Frames {
+    frame: [f32; FRAME],
+    /// How much of `frame` is filled.
+    filled: usize,
+}
+
+impl Frames {
+    /// Hands each piece to `next` when it is full.
+    fn fill(&mut self, mut samples: &[f32], mut next: impl FnMut(&mut [f32; FRAME])) {
+        while !samples.is_empty() {
+            let (now, later) = samples.split_at((FRAME - self.filled).min(samples.len()));
+            self.frame[self.filled..][..now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            samples = later;
+            if self.filled == FRAME {
+                self.filled = 0;
+                next(&mut self.frame);
+            }
+        }
     }
 }
 

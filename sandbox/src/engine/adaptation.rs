@@ -38,6 +38,11 @@ impl Adaptation {
         self.detector.process(block);
     }
 
+    /// What it has heard of that part, for others: 16 kHz, mono.
+    pub(super) fn heard(&self) -> &[f32] {
+        self.detector.narrow_band()
+    }
+
     /// At the end of a slice of so many sample frames: whether the parameters have moved.
     pub(super) fn advance(&mut self, frames: usize) -> bool {
         self.blend.aim(self.detector.genre());

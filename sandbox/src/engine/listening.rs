@@ -119,10 +119,15 @@ impl Listening {
         self.events.clear();
     }
 
-    /// Listens to what came in, and says whether anything does.
-    pub(super) fn before(&mut self, block: &[f32]) -> bool {
+    /// Listens to what came in, and says whether anything does. `narrow_band` is the same at 16 kHz and mono, if there is
+    /// that already.
+    pub(super) fn before(&mut self, block: &[f32], narrow_band: Option<&[f32]>) -> bool {
         if let Some(voice) = self.voice.as_deref_mut().filter(|_| self.hears_voice) {
-            voice.process(block, |event| tell(&mut self.events, Event::Speech(event)));
+            let on_event = |event| tell(&mut self.events, Event::Speech(event));
+            match narrow_band {
+                Some(samples) => voice.process_narrow_band(samples, on_event),
+                None => voice.process(block, on_event),
+            }
         }
         self.hears_voice
     }

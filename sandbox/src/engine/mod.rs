@@ -188,12 +188,13 @@ impl Engine {
             adaptation.hear(block);
             watch.lap("genre", true);
         }
-        let ran = match all {
+        let denoised = match all {
             true => self.denoise.run(block, Stage::process),
             false => self.denoise.run(block, Denoise::pass),
         };
-        watch.lap("denoise", ran);
-        let ran = all && self.listening.before(block);
+        watch.lap("denoise", denoised);
+        let adaptation = self.adaptation.as_deref().filter(|_| self.adapts && !denoised);
+        let ran = all && self.listening.before(block, adaptation.map(Adaptation::heard));
         watch.lap("voice_activity", ran);
         self.clarity.process_sanitised(block);
         watch.lap("voice_clarity", self.clarity.changes_anything());

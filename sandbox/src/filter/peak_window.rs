@@ -3,7 +3,7 @@
 //! A rectified sine touches its peak twice a period. Held for half a period of the lowest tone, the peak of a steady
 //! tone is a steady number, so what follows it has no ripple; and unlike a decaying peak it reads no tone too low.
 
-use super::level::{amplitude_to_db, SILENCE_DB};
+use super::level::{amplitude_to_db, largest_of, SILENCE_DB};
 
 /// Long windows are made of this many parts at most, so a window may be off by half of a 32nd of its length.
 const MOST_PARTS: usize = 32;
@@ -57,10 +57,7 @@ impl PeakWindow {
         if self.ticks == 0 {
             let oldest = std::mem::replace(&mut self.parts[self.at], 0.0);
             if oldest == self.held && peak < oldest {
-                self.held = self
-                    .parts
-                    .iter()
-                    .fold(0.0, |largest, part| if *part > largest { *part } else { largest });
+                self.held = largest_of(&self.parts);
             }
         }
         self.parts[self.at] = self.parts[self.at].max(peak);

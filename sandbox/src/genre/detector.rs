@@ -113,8 +113,14 @@ impl GenreDetector {
         });
     }
 
+    /// The last block as it was listened to, for others that listen at the same place: 16 kHz, mono. All of it if it was not
+    /// longer than 10 ms.
+    pub(crate) fn narrow_band(&self) -> &[f32] {
+        self.narrow_band.last()
+    }
+
     /// What the stream sounds like; [`Genre::Unknown`] until 2.8 s of sound have been heard, and when not sure: a genre
-    /// whose [`confidence`](Self::confidence) has been below the model's threshold for 2 s of sound is named no longer.
+    /// whose [`confidence`](Self::confidence) has been below the model's threshold for 3.1 s of sound is named no longer.
     pub fn genre(&self) -> Genre {
         self.decision.genre
     }

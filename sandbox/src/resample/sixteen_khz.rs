@@ -22,10 +22,12 @@ use crate::Stream;
 pub(crate) const SIXTEEN_KHZ: u32 = 16_000;
 
 const FRACTIONS: usize = 32;
-/// Input frames taken in at a time.
-const CHUNK: usize = 256;
-/// Samples that a chunk makes at the most: at 8 kHz two for each frame.
-const MOST_MADE: usize = 2 * CHUNK + 2;
+/// So many chunks a second are taken in: each is 10 ms.
+const CHUNKS_PER_SECOND: u32 = 100;
+/// Input frames of a chunk at the highest rate.
+const LONGEST_CHUNK: usize = (96_000 / CHUNKS_PER_SECOND) as usize;
+/// Samples that a chunk makes at the most.
+const MOST_MADE: usize = (SIXTEEN_KHZ / CHUNKS_PER_SECOND) as usize + 2;
 
 /// How sharp the low-pass is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +54,8 @@ pub(crate) struct ToSixteenKhz {
     filled: usize,
     cursor: Cursor,
     made: Box<[f32; MOST_MADE]>,
+    /// How many the last chunk made.
+    count: usize,
     arch: Arch,
 }
 
@@ -71,10 +75,11 @@ impl ToSixteenKhz {
             reach: 0,
             taps: 0,
             rows: vec![Taps([0.0; TAPS_UNIT]); (FRACTIONS + 1) * most_taps / TAPS_UNIT].into_boxed_slice(),
-            line: vec![0.0; most_taps + CHUNK].into_boxed_slice(),
+            line: vec![0.0; most_taps + LONGEST_CHUNK].into_boxed_slice(),
             filled: 0,
             cursor: Cursor::default(),
             made: Box::new([0.0; MOST_MADE]),
+            count: 0,
             arch: Arch::new(),
         };
         made.design();
@@ -97,6 +102,7 @@ impl ToSixteenKhz {
         self.line.fill(0.0);
         self.filled = self.reach / 2 - 1;
         self.cursor = Cursor::default();
+        self.count = 0;
     }
 
     fn design(&mut self) {
@@ -121,11 +127,12 @@ impl ToSixteenKhz {
         }
     }
 
-    /// Converts whole sample frames; hands the new samples to `out`, some at a time. How the stream is cut makes no
-    /// difference to a sample. Two channels are heard as their mean.
+    /// Converts whole sample frames; hands the new samples to `out`, those of up to 10 ms at a time. How the stream is cut
+    /// makes no difference to a sample. Two channels are heard as their mean.
     pub(crate) fn process(&mut self, block: &[f32], mut out: impl FnMut(&[f32])) {
         let channels = self.stream.channels;
-        for chunk in block.chunks(CHUNK * channels) {
+        let chunk_frames = (self.stream.sample_rate_hz / CHUNKS_PER_SECOND) as usize;
+        for chunk in block.chunks(chunk_frames * channels) {
             let room = &mut self.line[self.filled..][..chunk.len() / channels];
             self.filled += room.len();
             if channels == 1 {
@@ -135,7 +142,7 @@ impl ToSixteenKhz {
                     *mono = 0.5 * (frame[0] + frame[1]);
                 }
             }
-            let made = self.arch.dispatch(Make {
+            self.count = self.arch.dispatch(Make {
                 sample_rate_hz: self.stream.sample_rate_hz,
                 rows: &self.rows,
                 taps: self.taps,
@@ -143,13 +150,18 @@ impl ToSixteenKhz {
                 cursor: &mut self.cursor,
                 made: &mut self.made[..],
             });
-            out(&self.made[..made]);
+            out(&self.made[..self.count]);
             // What the next row covers stays.
             let gone = self.cursor.first.min(self.filled);
             self.line.copy_within(gone..self.filled, 0);
             self.filled -= gone;
             self.cursor.first -= gone;
         }
+    }
+
+    /// What the last call of [`process`](Self::process) handed out last: all of it for a block of up to 10 ms.
+    pub(crate) fn last(&self) -> &[f32] {
+        &self.made[..self.count]
     }
 }
 
