@@ -5,9 +5,11 @@
 //! passes, and a constant input stays exactly where the sections leave it. The outputs of one section are the inputs
 //! of the next, so they are remembered once.
 
+use pulp::{Arch, Scalar};
+
 use super::biquad::FLUSH_BELOW;
 use super::cookbook::Section;
-use super::fused::{multiply_add, run_fused, Fusable};
+use super::row::{early, give, output, Factors, History, Row};
 
 /// Sections in a row.
 pub(crate) const SECTIONS: usize = 5;
@@ -15,11 +17,6 @@ pub(crate) const SECTIONS: usize = 5;
 pub(crate) const LONGEST_TICK: usize = 96;
 /// Sample frames at the end of a tick for which a [`Fade`] stands still.
 const STILL: usize = 2;
-/// A sample that is smaller (-600 dB) becomes 0, long before it is subnormal.
-const FLUSH_SAMPLE_BELOW: f32 = 1e-30;
-
-/// The last two values of each channel, the newer first.
-type History<const CHANNELS: usize> = [[f64; CHANNELS]; 2];
 
 /// How a section changes within one tick: in straight lines, up to its last [`STILL`] sample frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,13 +55,7 @@ impl Cascade {
         }
         let active = &active[..count];
         match count {
-            0 => {
-                let frames = block.len() / CHANNELS;
-                for frame in block[frames.saturating_sub(2) * CHANNELS..].chunks_exact(CHANNELS) {
-                    self.input[1] = self.input[0];
-                    self.input[0][..CHANNELS].copy_from_slice(&wide::<CHANNELS>(frame));
-                }
-            }
+            0 => self.remember_input::<CHANNELS>(block),
             1 => self.run::<CHANNELS, 1>(sections, active, block),
             2 => self.run::<CHANNELS, 2>(sections, active, block),
             3 => self.run::<CHANNELS, 3>(sections, active, block),
@@ -86,18 +77,25 @@ impl Cascade {
         active: &[usize],
         block: &mut [f32],
     ) {
-        let mut row = Row::<CHANNELS, COUNT>::default();
-        let mut before = narrow::<CHANNELS>(&self.input);
-        for (at, index) in active.iter().enumerate() {
-            row.sections[at] = sections[*index].unwrap_or_default();
-            [row.x1[at], row.x2[at]] = before;
-            before = narrow(&self.outputs[*index]);
-            [row.y1[at], row.y2[at]] = before;
+        let outputs = std::array::from_fn(|at| narrow(&self.outputs[active[at]]));
+        let row = Row::<CHANNELS, COUNT> {
+            sections: std::array::from_fn(|at| sections[active[at]].unwrap_or_default()),
+            input: narrow(&self.input),
+            outputs,
+            block,
+        };
+        self.remember_input::<CHANNELS>(row.block);
+        let outputs = Arch::new().dispatch(row);
+        for (index, output) in active.iter().zip(&outputs) {
+            store(&mut self.outputs[*index], output);
         }
-        run_fused(Through { row: &mut row, block });
-        store(&mut self.input, &[row.x1[0], row.x2[0]]);
-        for (at, index) in active.iter().enumerate() {
-            store(&mut self.outputs[*index], &[row.y1[at], row.y2[at]]);
+    }
+
+    fn remember_input<const CHANNELS: usize>(&mut self, block: &[f32]) {
+        let frames = block.len() / CHANNELS;
+        for frame in block[frames.saturating_sub(2) * CHANNELS..].chunks_exact(CHANNELS) {
+            self.input[1] = self.input[0];
+            self.input[0][..CHANNELS].copy_from_slice(&wide::<CHANNELS>(frame));
         }
     }
 
@@ -125,10 +123,11 @@ impl Cascade {
                 let mut wet = narrow::<CHANNELS>(&self.wet[index]);
                 for (at, x) in row.iter_mut().enumerate() {
                     let share = ((seen + at + 1) as f64 / (tick_samples - STILL) as f64).min(1.0);
-                    let section = fade.from.toward(&fade.to, share);
+                    let by = Factors::from(fade.from.toward(&fade.to, share));
                     let y = std::array::from_fn(|channel| {
-                        let inputs = [x[channel], before[0][channel], before[1][channel]];
-                        output::<false>(&section, inputs, wet.map(|values| values[channel]))
+                        let [y1, y2] = wet.map(|values| values[channel]);
+                        let early = early(Scalar, &by, before.map(|values| values[channel]), y2);
+                        output(Scalar, &by, early, x[channel], y1)
                     });
                     let mix = fade.wet_from + share * (fade.wet_to - fade.wet_from);
                     before = [*x, before[0]];
@@ -143,7 +142,9 @@ impl Cascade {
             before = last;
         }
         for (values, frame) in row.iter().zip(block.chunks_exact_mut(CHANNELS)) {
-            give(values, frame);
+            for (sample, value) in frame.iter_mut().zip(values) {
+                *sample = give(*value);
+            }
         }
     }
 
@@ -170,112 +171,9 @@ impl Cascade {
     }
 }
 
-/// Sections at work, each one sample behind the one before it. So no section waits for another within a step, and all of
-/// them are computed together; at the beginning and at the end of a block some have nothing to do.
-#[derive(Clone, Copy)]
-struct Row<const CHANNELS: usize, const COUNT: usize> {
-    sections: [Section; COUNT],
-    /// The last inputs and outputs of each, those with 1 the newer.
-    x1: [[f64; CHANNELS]; COUNT],
-    x2: [[f64; CHANNELS]; COUNT],
-    y1: [[f64; CHANNELS]; COUNT],
-    y2: [[f64; CHANNELS]; COUNT],
-}
-
-impl<const CHANNELS: usize, const COUNT: usize> Default for Row<CHANNELS, COUNT> {
-    fn default() -> Self {
-        let zero = [[0.0; CHANNELS]; COUNT];
-        Row { sections: [Section::default(); COUNT], x1: zero, x2: zero, y1: zero, y2: zero }
-    }
-}
-
-impl<const CHANNELS: usize, const COUNT: usize> Row<CHANNELS, COUNT> {
-    /// By how many samples the last section is behind the first.
-    const LAST: usize = COUNT - 1;
-
-    #[inline(always)]
-    fn process<const FUSED: bool>(&mut self, block: &mut [f32]) {
-        let frames = block.len() / CHANNELS;
-        for step in 0..Self::LAST {
-            self.some::<FUSED>(step, frames, block);
-        }
-        if frames > Self::LAST {
-            let mut row = *self;
-            for step in Self::LAST..frames {
-                let input = wide(&block[step * CHANNELS..][..CHANNELS]);
-                (0..COUNT).rev().for_each(|at| {
-                    let x = if at == 0 { input } else { row.y1[at - 1] };
-                    row.section::<FUSED>(at, x);
-                });
-                give(&row.y1[Self::LAST], &mut block[(step - Self::LAST) * CHANNELS..][..CHANNELS]);
-            }
-            *self = row;
-        }
-        for step in frames.max(Self::LAST)..frames + Self::LAST {
-            self.some::<FUSED>(step, frames, block);
-        }
-    }
-
-    /// A step in which some sections have no sample of this block.
-    #[inline(always)]
-    fn some<const FUSED: bool>(&mut self, step: usize, frames: usize, block: &mut [f32]) {
-        // The last first, for it takes what the one before it gave in the step before.
-        for at in (0..COUNT).rev().filter(|at| *at <= step && step - *at < frames) {
-            let x = if at == 0 { wide(&block[step * CHANNELS..][..CHANNELS]) } else { self.y1[at - 1] };
-            self.section::<FUSED>(at, x);
-            if at == Self::LAST {
-                give(&self.y1[at], &mut block[(step - at) * CHANNELS..][..CHANNELS]);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn section<const FUSED: bool>(&mut self, at: usize, x: [f64; CHANNELS]) {
-        let (x1, y1) = (self.x1[at], self.y1[at]);
-        for channel in 0..CHANNELS {
-            let inputs = [x[channel], x1[channel], self.x2[at][channel]];
-            let outputs = [y1[channel], self.y2[at][channel]];
-            self.y1[at][channel] = output::<FUSED>(&self.sections[at], inputs, outputs);
-        }
-        (self.x1[at], self.x2[at], self.y2[at]) = (x, x1, y1);
-    }
-}
-
-/// A block through the row.
-struct Through<'a, const CHANNELS: usize, const COUNT: usize> {
-    row: &'a mut Row<CHANNELS, COUNT>,
-    block: &'a mut [f32],
-}
-
-impl<const CHANNELS: usize, const COUNT: usize> Fusable for Through<'_, CHANNELS, COUNT> {
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        self.row.process::<FUSED>(self.block);
-    }
-}
-
-/// The difference equation, of the last three inputs and two outputs, the newest first. What does not need the last output
-/// is summed first, so that it is ready when that arrives.
-#[inline(always)]
-fn output<const FUSED: bool>(section: &Section, [x, x1, x2]: [f64; 3], [y1, y2]: [f64; 2]) -> f64 {
-    let Section { b0, b1, b2, a1, a2 } = *section;
-    let early = multiply_add::<FUSED>(b2, x2, b1 * x1);
-    let early = multiply_add::<FUSED>(b0, x, multiply_add::<FUSED>(-a2, y2, early));
-    multiply_add::<FUSED>(-a1, y1, early)
-}
-
 #[inline(always)]
 fn wide<const CHANNELS: usize>(frame: &[f32]) -> [f64; CHANNELS] {
     std::array::from_fn(|channel| f64::from(frame[channel]))
-}
-
-/// Finite, and never subnormal.
-#[inline(always)]
-fn give<const CHANNELS: usize>(values: &[f64; CHANNELS], frame: &mut [f32]) {
-    for (sample, value) in frame.iter_mut().zip(values) {
-        let value = (*value as f32).clamp(-f32::MAX, f32::MAX);
-        *sample = if value.abs() < FLUSH_SAMPLE_BELOW { 0.0 } else { value };
-    }
 }
 
 #[inline(always)]

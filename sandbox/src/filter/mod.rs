@@ -17,6 +17,7 @@ pub mod limiter;
 mod look_ahead;
 mod peak_window;
 mod ride;
+mod row;
 pub(crate) mod sanitise;
 mod true_peak;
 pub(crate) mod windowed_sinc;
