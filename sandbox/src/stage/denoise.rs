@@ -26,6 +26,9 @@
 //!   8 kHz. Other voices are speech to it in part. Ideal weights for the same bands would do 2 to 4 dB more
 //!   (`tests/denoise/masks.rs`). Clean speech stays: what is changed lies 21 dB below it. Rumble below 60 Hz counts as
 //!   noise in all this: where it counts as speech, 15 dB below, the 8.4 dB become 6.
+//! * **Pauses**: where nothing is to be cleaned (`strength` 0, or [`Denoise::pass`]) the network hears nothing, once it has
+//!   faded out over a frame. When there is something again, it hears 100 ms before it is faded in: so whoever has no time for it
+//!   again and again does without it altogether.
 //! * **Range**: the network hears samples beyond twice full scale clipped there; its squares of squares would overflow.
 
 mod low_end;
@@ -77,6 +80,10 @@ const SILENCE: f32 = 1e-9;
 /// (poles at 0.998) has faded by 500 dB and is still far from subnormal numbers, and what undoes it by 160 dB.
 const SILENT_FRAMES_BEFORE_REST: u32 = 60;
 
+/// A network that has not heard the frames before this one still has the sound of long ago in its windows and filters. It hears
+/// so many before it is heard: its high-pass has a time constant of 10 ms.
+const PRIMING_FRAMES: u32 = 10;
+
 static MODEL: LazyLock<RnnModel> = LazyLock::new(RnnModel::default);
 /// What a network is before its first frame.
 static FRESH_NETWORK: LazyLock<Box<DenoiseState<'static>>> =
@@ -93,6 +100,10 @@ pub struct Denoise {
     /// At the end of the last frame of 10 ms.
     strength: f32,
     target_strength: f32,
+    /// Whether a frame was made since the stream began: nothing glides into the first.
+    has_begun: bool,
+    /// Frames that the network has still to hear before it is heard itself.
+    priming_frames: u32,
 }
 
 impl Denoise {
@@ -109,7 +120,8 @@ impl Denoise {
         network.process_frame(&mut output, &input);
     }
 
-    /// Passes samples on uncleaned, as late as [`process`](Stage::process) gives them: for when there is no time.
+    /// Passes samples on uncleaned, as late as [`process`](Stage::process) gives them: for when there is no time. The first
+    /// frame of 10 ms costs as much as ever if there was a cleaned one before it, which fades out.
     pub fn pass(&mut self, block: &mut [f32]) {
         self.process_or_pass(block, false);
     }
@@ -133,16 +145,46 @@ impl Denoise {
             self.filled += count;
             if self.filled == frame_length {
                 self.filled = 0;
-                // Not towards 0, for a frame must not cost the network just to fade it out.
-                let strengths = if cleans { (self.strength, self.target_strength) } else { (0.0, 0.0) };
+                let part = self.next_part(cleans);
                 self.channels[..channel_count]
                     .iter_mut()
-                    .for_each(|channel| channel.clean(self.conversion, strengths));
-                self.strength = strengths.1;
+                    .for_each(|channel| channel.clean(self.conversion, part));
             }
             rest = later;
         }
     }
+
+    /// The network's part in the next frame.
+    fn next_part(&mut self, cleans: bool) -> Part {
+        let wanted = if cleans { self.target_strength } else { 0.0 };
+        let before = std::mem::replace(&mut self.strength, wanted);
+        if !std::mem::replace(&mut self.has_begun, true) && wanted > 0.0 {
+            return Part::Mixed { from: wanted, to: wanted };
+        }
+        if wanted > 0.0 && self.priming_frames > 0 {
+            self.priming_frames -= 1;
+            self.strength = 0.0;
+            return Part::Primed;
+        }
+        if wanted == 0.0 {
+            self.priming_frames = PRIMING_FRAMES;
+        }
+        match (before, wanted) {
+            (0.0, 0.0) => Part::Absent,
+            (from, to) => Part::Mixed { from, to },
+        }
+    }
+}
+
+/// What the network does in a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    /// It hears nothing.
+    Absent,
+    /// It hears, and is not heard.
+    Primed,
+    /// Its share in what comes out, gliding over the frame.
+    Mixed { from: f32, to: f32 },
 }
 
 impl Stage for Denoise {
@@ -157,6 +199,8 @@ impl Stage for Denoise {
             filled: 0,
             strength: 0.0,
             target_strength: 0.0,
+            has_begun: false,
+            priming_frames: 0,
         };
         denoise.start(stream, parameters);
         denoise
@@ -169,11 +213,13 @@ impl Stage for Denoise {
         self.channel_count = stream.channels.min(self.channels.len());
         self.channels.iter_mut().for_each(|channel| channel.start(self.conversion));
         self.filled = 0;
-        self.strength = parameters.strength;
+        self.strength = 0.0;
         self.target_strength = parameters.strength;
+        self.has_begun = false;
+        self.priming_frames = 0;
     }
 
-    /// The strength glides over the next whole frame of 10 ms.
+    /// The strength glides over the next whole frame of 10 ms; up from 0, over the one behind the next 100 ms.
     fn set(&mut self, parameters: &DenoiseParameters) {
         self.target_strength = parameters.strength;
     }
@@ -303,7 +349,7 @@ impl Channel {
     }
 
     /// Makes the next output from a full input.
-    fn clean(&mut self, conversion: Conversion, (from, to): (f32, f32)) {
+    fn clean(&mut self, conversion: Conversion, part: Part) {
         let (length, delay) = (conversion.frame_length(), conversion.inner_delay());
         let input = &self.input[..length];
         self.delayed.copy_within(length..delay + length, 0);
@@ -317,7 +363,7 @@ impl Channel {
         if self.silent_frames == SILENT_FRAMES_BEFORE_REST {
             self.low_end.start();
             output.fill(0.0);
-        } else if (from, to) == (0.0, 0.0) {
+        } else if part == Part::Absent {
             output.fill(0.0);
         } else {
             self.silent_frames += u32::from(peak < SILENCE);
@@ -335,7 +381,12 @@ impl Channel {
             }
             self.network.process_frame(&mut cleaned, &noisy);
             cleaned.iter_mut().for_each(|sample| *sample *= 1.0 / NETWORK_FULL_SCALE);
-            self.low_end.process(&mut cleaned);
+            if part == Part::Primed {
+                // What it gives may begin with a step, which is nothing to be drawn out.
+                self.low_end.start();
+            } else {
+                self.low_end.process(&mut cleaned);
+            }
             match conversion {
                 Conversion::PassUnchanged => return,
                 Conversion::Same => output.copy_from_slice(&cleaned),
@@ -344,6 +395,10 @@ impl Channel {
             }
         }
 
+        let (from, to) = match part {
+            Part::Mixed { from, to } => (from, to),
+            Part::Absent | Part::Primed => (0.0, 0.0),
+        };
         let step = (to - from) / length as f32;
         for (index, (cleaned, original)) in output.iter_mut().zip(&self.delayed).enumerate() {
             // `to` itself where nothing glides, so that 0 and 1 are exact.
