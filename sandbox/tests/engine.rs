@@ -1,6 +1,8 @@
 //! All stages together, and the formats around them.
 
 mod common;
+#[path = "engine/pauses.rs"]
+mod pauses;
 #[path = "engine/switching.rs"]
 mod switching;
 

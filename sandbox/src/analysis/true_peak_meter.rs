@@ -95,4 +95,11 @@ mod tests {
         assert!((right + 6.02).abs() < 0.1, "{right} dBTP");
         assert_eq!(measured(1, |_| 0.0, 480), SILENCE_DB);
     }
+
+    #[test]
+    fn a_peak_whose_square_is_no_number_is_as_high_as_it_is() {
+        // 600 dBFS.
+        let found = measured(1, |n| if n == 2_000 { 1e30 } else { 0.0 }, 480);
+        assert!((600.0..=601.0).contains(&found), "{found} dBTP");
+    }
 }

@@ -147,6 +147,11 @@ impl VoiceActivity {
         });
     }
 
+    /// The next so many sample frames of the stream are not listened to. They count for positions all the same.
+    pub fn skip(&mut self, frames: u64) {
+        self.decision.skipped += frames;
+    }
+
     /// Whether somebody speaks, hang-over included: between `Started` and `Stopped`.
     pub fn is_speaking(&self) -> bool {
         self.decision.speaking
@@ -317,6 +322,8 @@ struct Decision {
     sample_rate_hz: u64,
     /// How many times 16 ms were decided since the start.
     decided: u64,
+    /// Sample frames that were not listened to.
+    skipped: u64,
     score: f32,
     speaking: bool,
     /// Where the voice began that has lasted without a gap until now.
@@ -331,6 +338,7 @@ impl Decision {
             limits: Limits::new(stream, parameters),
             sample_rate_hz: u64::from(stream.sample_rate_hz),
             decided: 0,
+            skipped: 0,
             score: 0.0,
             speaking: false,
             voice_since: None,
@@ -364,7 +372,7 @@ impl Decision {
 
     /// The sample frame at which that piece of 16 ms begins.
     fn position(&self, piece: u64) -> u64 {
-        piece * FRAME as u64 * self.sample_rate_hz / u64::from(SIXTEEN_KHZ)
+        self.skipped + piece * FRAME as u64 * self.sample_rate_hz / u64::from(SIXTEEN_KHZ)
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) struct Listening {
     voice: Option<Box<VoiceActivity>>,
     meters: Option<Box<(LevelMeter, Loudness)>>,
     hears_voice: bool,
+    /// Sample frames since the stream began.
+    position: u64,
     meters_run: bool,
     /// The genre that was told last.
     genre: Genre,
@@ -78,6 +80,7 @@ impl Listening {
             voice: None,
             meters: None,
             hears_voice: false,
+            position: 0,
             meters_run: false,
             genre: Genre::Unknown,
             events: Vec::new(),
@@ -88,6 +91,7 @@ impl Listening {
 
     pub(super) fn start(&mut self, settings: &Settings) {
         (self.hears_voice, self.meters_run) = (false, false);
+        self.position = 0;
         self.genre = Genre::Unknown;
         self.events.clear();
         self.events.reserve(MOST_EVENTS);
@@ -103,8 +107,11 @@ impl Listening {
         match &mut self.voice {
             _ if !self.hears_voice => {}
             Some(voice) if goes_on => voice.set(parameters),
-            Some(voice) => voice.start(stream, parameters),
-            None => self.voice = Some(Box::new(VoiceActivity::new(stream, parameters))),
+            built => {
+                let voice = built.get_or_insert_with(|| Box::new(VoiceActivity::new(stream, parameters)));
+                voice.start(stream, parameters);
+                voice.skip(self.position);
+            }
         }
         let goes_on = std::mem::replace(&mut self.meters_run, runs && settings.metering);
         match &mut self.meters {
@@ -119,9 +126,19 @@ impl Listening {
         self.events.clear();
     }
 
-    /// Listens to what came in, and says whether anything does. `narrow_band` is the same at 16 kHz and mono, if there is
-    /// that already.
-    pub(super) fn before(&mut self, block: &[f32], narrow_band: Option<&[f32]>) -> bool {
+    /// `frames` of what came in are not listened to, for want of time: nothing does.
+    pub(super) fn skip(&mut self, frames: u64) -> bool {
+        self.position += frames;
+        if let Some(voice) = self.voice.as_deref_mut().filter(|_| self.hears_voice) {
+            voice.skip(frames);
+        }
+        false
+    }
+
+    /// Listens to `frames` of what came in, and says whether anything does. `narrow_band` is the same as `block` at 16 kHz and
+    /// mono, if there is that already.
+    pub(super) fn before(&mut self, frames: u64, block: &[f32], narrow_band: Option<&[f32]>) -> bool {
+        self.position += frames;
         if let Some(voice) = self.voice.as_deref_mut().filter(|_| self.hears_voice) {
             let on_event = |event| tell(&mut self.events, Event::Speech(event));
             match narrow_band {

@@ -194,7 +194,11 @@ impl Engine {
         };
         watch.lap("denoise", denoised);
         let adaptation = self.adaptation.as_deref().filter(|_| self.adapts && !denoised);
-        let ran = all && self.listening.before(block, adaptation.map(Adaptation::heard));
+        let frames = (block.len() / self.stream.channels) as u64;
+        let ran = match all {
+            true => self.listening.before(frames, block, adaptation.map(Adaptation::heard)),
+            false => self.listening.skip(frames),
+        };
         watch.lap("voice_activity", ran);
         self.clarity.process_sanitised(block);
         watch.lap("voice_clarity", self.clarity.changes_anything());

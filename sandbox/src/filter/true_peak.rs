@@ -281,7 +281,8 @@ fn summit(left: &[f32], middle: &[f32], right: &[f32]) -> f32 {
             let (one, other) = (middle - left, middle - right);
             let least = if one < other { one } else { other };
             let slope = left - right;
-            let rise = slope * slope / (8.0 * (one + other));
+            // By a part of the slope, for its square can be too large for a number.
+            let rise = slope * (slope / (8.0 * (one + other)));
             let top = middle + if least > 0.0 { rise } else { 0.0 };
             tops[lane] = if top > tops[lane] { top } else { tops[lane] };
         }

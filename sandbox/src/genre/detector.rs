@@ -119,8 +119,9 @@ impl GenreDetector {
         self.narrow_band.last()
     }
 
-    /// What the stream sounds like; [`Genre::Unknown`] until 2.8 s of sound have been heard, and when not sure: a genre
-    /// whose [`confidence`](Self::confidence) has been below the model's threshold for 3.1 s of sound is named no longer.
+    /// What the stream sounds like; [`Genre::Unknown`] until 2.6 s of sound have been heard, and when not sure: a genre
+    /// whose [`confidence`](Self::confidence) has been below the model's threshold is named no longer when no other has been
+    /// above it for 2 s of sound, and in any case after 3.1 s.
     pub fn genre(&self) -> Genre {
         self.decision.genre
     }

@@ -15,6 +15,8 @@ const WINDOW_SECONDS: f64 = 0.032;
 const MOST_WINDOWS: usize = 4;
 /// What the colours span.
 const RANGE_DB: f64 = 80.0;
+/// What is louder is drawn as loud as this, 240 dB above full scale: its power must be a number.
+const LOUDEST: f32 = 1e12;
 /// Below anything that is drawn.
 const SILENCE_DB: f32 = -200.0;
 const LEGEND_WIDTH: f64 = 12.0;
@@ -53,8 +55,8 @@ impl Spectrogram {
                 for channel in 0..channels {
                     for (n, (slot, weight)) in input.iter_mut().zip(&window).enumerate() {
                         let frame = usize::try_from(first + n as isize).ok().filter(|frame| *frame < frames);
-                        *slot =
-                            frame.map_or(0.0, |frame| recording.samples[frame * channels + channel] * weight);
+                        let sample = frame.map_or(0.0, |frame| recording.samples[frame * channels + channel]);
+                        *slot = sample.clamp(-LOUDEST, LOUDEST) * weight;
                     }
                     // Lengths are those that the plan asked for.
                     if fft.process_with_scratch(&mut input, &mut output, &mut scratch).is_ok() {
@@ -177,5 +179,16 @@ mod tests {
         assert!(row_hz(highest + 1) <= 3_032.0 && row_hz(highest) >= 2_968.0);
         assert!(at(highest, 25) <= SILENCE_DB && at(0, 75) <= SILENCE_DB);
         assert!(at(rows - 1, 75) < -60.0);
+    }
+
+    #[test]
+    fn a_sample_far_too_loud_for_its_power_to_be_a_number_has_a_level() {
+        let mut samples = vec![0.0; 16_000];
+        samples[8_000] = 1e30;
+        let format = WavFormat { sample_rate: 16_000, channels: 1, sample_format: SampleFormat::F32 };
+        let spectrogram = Spectrogram::of(&Recording { format, samples }, 100, 80, 8_000.0);
+        assert!(spectrogram.db.iter().all(|db| db.is_finite()));
+        let span = range(&[spectrogram, Spectrogram { columns: 1, db: vec![SILENCE_DB] }]);
+        assert!((100.0..=250.0).contains(&span.to), "{}", span.to);
     }
 }
