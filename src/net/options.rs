@@ -36,8 +36,6 @@ pub struct NetOptions {
     pub socket_idle: Duration,
     /// How long a closing connection is given to say goodbye.
     pub close_timeout: Duration,
-    /// How long a connection keeps its coroutine after its last message or request.
-    pub linger: Duration,
     /// Messages from elsewhere that may wait for one connection.
     pub max_queued_messages: usize,
     /// Bytes that may wait to be written to one WebSocket before it is read from again.
@@ -63,7 +61,6 @@ impl Default for NetOptions {
             ping_after: Duration::from_secs(120),
             socket_idle: Duration::from_secs(300),
             close_timeout: Duration::from_secs(3),
-            linger: Duration::from_millis(250),
             max_queued_messages: 256,
             max_unsent_bytes: 64 * 1024,
             backlog: 4096,
@@ -176,13 +173,6 @@ impl NetOptions {
     /// Default 3 s.
     pub fn close_timeout(mut self, timeout: Duration) -> NetOptions {
         self.close_timeout = timeout;
-        self
-    }
-
-    /// How long a connection keeps its coroutine after its last message (of a WebSocket) or request (HTTP), so that a
-    /// lively client doesn't start one for each. Default 250 ms; zero parks at once.
-    pub fn linger(mut self, linger: Duration) -> NetOptions {
-        self.linger = linger;
         self
     }
 

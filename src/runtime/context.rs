@@ -100,6 +100,10 @@ impl ContextValues {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// Takes any value out, for its drop.
     pub(super) fn pop(&mut self) -> Option<impl Sized> {
         self.values.pop()

@@ -83,6 +83,12 @@ pub fn on_end(hook: impl FnOnce() + Send + 'static) {
     with(|local| local.on_end.borrow_mut().push(Box::new(hook)));
 }
 
+/// Whether the current coroutine has no values in its context, no leases, and no more than the given number of end hooks: so
+/// that another's work can be done in it, and sees nothing of what was done before.
+pub(crate) fn is_as_started(hooks: usize) -> bool {
+    with(|local| local.is_as_started(hooks))
+}
+
 impl Local {
     fn minted() -> Self {
         Self {
@@ -102,6 +108,10 @@ impl Local {
 
     pub(super) fn poll_waiter(&self) -> Arc<Waiter> {
         Arc::clone(self.poll_waiter.get_or_init(|| Arc::new(Waiter::new())))
+    }
+
+    fn is_as_started(&self, hooks: usize) -> bool {
+        self.context.borrow().is_empty() && self.tickets.are_empty() && self.on_end.borrow().len() == hooks
     }
 
     /// Takes what the spawner gave this coroutine.

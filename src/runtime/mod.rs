@@ -45,6 +45,7 @@ mod worker;
 pub use context::Context;
 pub use id::CoroutineId;
 pub use interrupt::Interrupt;
+pub(crate) use local::is_as_started;
 pub use local::{coroutine_count, on_end};
 pub use pool::{
     AnyError, BuildError, CheckoutError, Lease, LeaseId, LeaseRecord, OptionsError, Pool, PoolError,

@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::goodbye::Goodbye;
 use super::io::{ReadOutcome, Readiness};
@@ -14,7 +14,6 @@ use super::{http, socket};
 use crate::net::app::App;
 use crate::net::poller::Flags;
 use crate::runtime::time::Waiter;
-use crate::runtime::{on_end, CoroutineId};
 
 /// How a driver leaves its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +41,9 @@ pub(crate) struct Driver<'a, A: App> {
     pub(crate) link: &'a Arc<Link<A>>,
     pub(crate) readiness: Readiness,
     waiter: Option<Arc<Waiter>>,
+    /// What the clock said when it was last looked at: when the driver began, after each wait and after what may take long.
+    looked: Instant,
+    now: u64,
     /// What has been done in this turn, in bytes. A wait for the socket begins a new one. A wait for a request's coroutine
     /// does not: the worker does not look at its sockets as long as what is waited for runs at once.
     worked: usize,
@@ -52,10 +54,8 @@ pub(crate) struct Driver<'a, A: App> {
 /// Drives `link`, whose body lies in it, until it parks or ends.
 pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
     let Some(mut body) = link.body.take() else { return };
-    let id = CoroutineId::current().get();
-    link.begin_driving(id);
-    watch_for_overflow(&link, id);
-    let mut driver = Driver { link: &link, readiness: body.readiness, waiter: None, worked: 0, place: None };
+    link.begin_driving();
+    let mut driver = Driver::new(&link, body.readiness);
     loop {
         let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
             Protocol::Http(state) => http::run(&mut driver, state),
@@ -75,7 +75,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
                 body.readiness = driver.readiness;
                 *link.waiter.lock() = None;
                 driver.waiter = None;
-                link.end_driving(id);
+                link.end_driving();
                 // The body is in its place before anybody can be told to take it.
                 link.body.store(Some(body));
                 if link.state.park(PARKED_INTEREST) {
@@ -83,7 +83,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
                 }
                 let Some(back) = link.body.take() else { return };
                 body = back;
-                link.begin_driving(id);
+                link.begin_driving();
             }
             Ok(Leave::Close) => match Goodbye::begin(&driver) {
                 Some(goodbye) => body.protocol = Protocol::Goodbye(goodbye),
@@ -104,24 +104,24 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
             }
         }
     }
-    link.end_driving(id);
+    link.end_driving();
     link.poller.release(&link);
 }
 
-/// A stack overflow ends a coroutine without running any `Drop`. The connection it drove would hang for ever, so
-/// the hook that runs all the same cuts it off and gives back what it took; only its memory is lost.
-fn watch_for_overflow<A: App>(link: &Arc<Link<A>>, id: u64) {
-    let link = Arc::downgrade(link);
-    on_end(move || {
-        let Some(link) = link.upgrade() else { return };
-        if link.end_driving(id) {
-            link.shut_down();
-            link.poller.release(&link);
-        }
-    });
-}
+impl<'a, A: App> Driver<'a, A> {
+    fn new(link: &'a Arc<Link<A>>, readiness: Readiness) -> Driver<'a, A> {
+        let looked = Instant::now();
+        let now = link.poller.millis_at(looked);
+        Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None }
+    }
 
-impl<A: App> Driver<'_, A> {
+    /// Looks at the clock; how long the last look is ago.
+    pub(crate) fn look_at_clock(&mut self) -> Duration {
+        let before = std::mem::replace(&mut self.looked, Instant::now());
+        self.now = self.link.poller.millis_at(self.looked);
+        self.looked - before
+    }
+
     /// Takes in what has happened to the socket and returns the flags that are left.
     pub(crate) fn take_flags(&mut self) -> Flags {
         let flags = self.link.state.take(Flags::ALL);
@@ -129,9 +129,14 @@ impl<A: App> Driver<'_, A> {
         flags
     }
 
-    /// The poller's clock in milliseconds.
+    /// The poller's clock in milliseconds, as of the last look.
     pub(crate) fn now(&self) -> u64 {
-        self.link.poller.now()
+        self.now
+    }
+
+    /// The instant of the last look.
+    pub(crate) fn instant(&self) -> Instant {
+        self.looked
     }
 
     /// Suspends until any of `interest` has happened, or `deadline` (of the poller's clock) has passed.
@@ -147,6 +152,7 @@ impl<A: App> Driver<'_, A> {
             if !interest.intersects(Flags::OUTCOME) {
                 self.worked = 0;
             }
+            self.look_at_clock();
         }
     }
 
@@ -169,8 +175,9 @@ impl<A: App> Driver<'_, A> {
         self.worked = self.worked.saturating_add(bytes);
     }
 
-    /// Counts time that was spent in this turn.
-    pub(crate) fn count_time(&mut self, spent: Duration) {
+    /// Counts the time since the last look at the clock as spent in this turn.
+    pub(crate) fn count_time(&mut self) {
+        let spent = self.look_at_clock();
         let share = spent.as_nanos() * TURN_BYTES as u128 / TURN_TIME.as_nanos();
         self.count_work(usize::try_from(share).unwrap_or(usize::MAX));
     }
@@ -184,6 +191,7 @@ impl<A: App> Driver<'_, A> {
     pub(crate) fn end_turn(&mut self) {
         self.worked = 0;
         self.link.poller.turns.wait(self.place.get_or_insert_with(Place::new));
+        self.look_at_clock();
     }
 
     /// Lets the others of this worker have their turn if this connection's is over.

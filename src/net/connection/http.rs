@@ -67,7 +67,6 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
     let options = &driver.link.poller.front.options;
     let limits = HeadLimits { max_bytes: options.max_head_bytes, max_target: options.max_target_bytes };
     let mut unparsed = !state.input.is_empty();
-    let mut active = driver.now();
     loop {
         if unparsed {
             match parse_head(&state.input, limits) {
@@ -78,10 +77,9 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
                         Next::Request => {
                             driver.count_work(REQUEST_WORK);
                             driver.share_worker();
-                            active = driver.now();
                             unparsed = !state.input.is_empty();
                             if unparsed {
-                                state.begin_head(active, options);
+                                state.begin_head(driver.now(), options);
                             }
                             continue;
                         }
@@ -98,10 +96,7 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
         }
         match read_more(driver, state) {
             Ok(true) => unparsed = true,
-            Ok(false) => match rest(driver, state, active) {
-                Some(leave) => return leave,
-                None => unparsed = false,
-            },
+            Ok(false) => return rest(driver, state),
             Err(leave) => return leave,
         }
     }
@@ -132,12 +127,12 @@ fn read_more<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket
     }
 }
 
-/// There is nothing to read: leave, or `None` after something has happened. `active` is when there last was a request.
-fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, active: u64) -> Option<Leave> {
+/// There is nothing to read.
+fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Leave {
     let front = &driver.link.poller.front;
     let now = driver.now();
     if driver.readiness.is_broken() {
-        return Some(Leave::Drop);
+        return Leave::Drop;
     }
     let input = std::mem::take(&mut state.input);
     if !input.is_empty() {
@@ -151,32 +146,26 @@ fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, ac
             state.head_due = state.head_due.min(now + millis(front.options.close_timeout));
         }
         if now >= state.head_due {
-            return Some(reject(driver, Rejection::new(408, "the request's head took too long")));
+            return reject(driver, Rejection::new(408, "the request's head took too long"));
         }
         driver.link.set_deadline(state.head_due);
-        return Some(Leave::Park);
+        return Leave::Park;
     }
     driver.link.poller.buffers.give(input);
     // In this order: the flag is set before the signal.
     driver.link.state.take(Flags::TIMER | Flags::QUEUE | Flags::SHUTDOWN);
     if front.closing.load(Ordering::Acquire) {
-        return Some(Leave::Close);
+        return Leave::Close;
     }
     if state.idle_due == NEVER {
         state.idle_due = now + millis(front.options.keep_alive);
     }
     if now >= state.idle_due {
         // There is no answer that it could lose: the last one is as old as it has been silent.
-        return Some(Leave::Drop);
-    }
-    let lingers_until = active + millis(front.options.linger);
-    if now < lingers_until {
-        let interest = Flags::READ | Flags::READ_CLOSED | Flags::BROKEN | Flags::SHUTDOWN;
-        driver.wait(interest, lingers_until.min(state.idle_due));
-        return None;
+        return Leave::Drop;
     }
     driver.link.set_deadline(state.idle_due);
-    Some(Leave::Park)
+    Leave::Park
 }
 
 /// Reads the rest of one request, has it answered, and sends the answer.

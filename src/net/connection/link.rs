@@ -60,8 +60,6 @@ pub(crate) struct Link<A: App> {
     queue: Mutex<Queue>,
     /// When the driver wants to be reminded, in the poller's milliseconds; [`NEVER`] if not.
     pub(crate) deadline: AtomicU64,
-    /// The id of the coroutine that drives it and has not left it in order; 0 when there is none.
-    pub(crate) driver: AtomicU64,
     /// The request's body and then its answer, or the WebSocket message that comes in.
     pub(crate) received: Charge,
     /// What waits to be written to a WebSocket.
@@ -134,7 +132,6 @@ impl<A: App> Link<A> {
             queue: Mutex::new(Queue::Empty),
             deadline: AtomicU64::new(NEVER),
             reminder: AtomicU32::new(ShortTick::NEVER),
-            driver: AtomicU64::new(0),
             received: Charge::default(),
             unsent: Charge::default(),
         }
@@ -182,19 +179,14 @@ impl<A: App> Link<A> {
         message
     }
 
-    /// Coroutine `id` drives it from now on.
-    pub(crate) fn begin_driving(&self, id: u64) {
-        self.driver.store(id, Ordering::Release);
+    /// A coroutine drives it from now on.
+    pub(crate) fn begin_driving(&self) {
         self.poller.front.counters.driven.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Coroutine `id` drives it no more. Whether it did until now.
-    pub(crate) fn end_driving(&self, id: u64) -> bool {
-        let did = self.driver.compare_exchange(id, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if did {
-            self.poller.front.counters.driven.fetch_sub(1, Ordering::Relaxed);
-        }
-        did
+    /// It drives it no more.
+    pub(crate) fn end_driving(&self) {
+        self.poller.front.counters.driven.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The connection has ended: closes the socket, gives back what it took, and takes no more messages.

@@ -1,4 +1,4 @@
-//! One connection: what outlives its coroutine (`link`), and the coroutine ([`drive`]).
+//! One connection: what outlives the coroutine that drives it (`link`), and how it is driven (`driver`, by `runners`).
 //!
 //! ```text
 //!   Link (shared)                        Body (owned by who drives, or lies in the Link while parked)
@@ -19,11 +19,11 @@ mod link;
 mod output;
 mod pace;
 mod poller;
+mod runners;
 mod socket;
 mod transport;
 mod turns;
 
-pub(crate) use driver::drive;
 #[cfg(test)]
 pub(crate) use link::{idle_bytes, IdleBytes};
 pub(crate) use poller::{FrontShared, Poller};

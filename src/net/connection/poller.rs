@@ -14,6 +14,7 @@ use slab::Slab;
 use super::http::HttpState;
 use super::io::Readiness;
 use super::link::{Body, Link, Protocol, ShortTick, NEVER};
+use super::runners::Ready as ReadyLinks;
 use super::turns::Turns;
 use crate::net::app::App;
 use crate::net::buffers::Buffers;
@@ -21,7 +22,7 @@ use crate::net::front::Counters;
 use crate::net::options::NetOptions;
 use crate::net::poller::{Duty, EpollSet, Flags, Ready, Wheel, TICK_MS};
 use crate::runtime::watchdog::Watchdog;
-use crate::runtime::{time, Spawn, WorkerId};
+use crate::runtime::{time, WorkerId};
 
 /// What all pollers of one listener share.
 pub(crate) struct FrontShared<A> {
@@ -41,6 +42,7 @@ pub(crate) struct Poller<A: App> {
     pub(crate) buffers: Buffers,
     /// Where its drivers wait that have done enough for now.
     pub(crate) turns: Arc<Turns>,
+    pub(crate) ready: ReadyLinks<A>,
     home: WorkerId,
     set: EpollSet,
     links: Mutex<Links<A>>,
@@ -78,6 +80,7 @@ impl<A: App> Poller<A> {
             front,
             buffers: Buffers::new(),
             turns: Arc::default(),
+            ready: ReadyLinks::default(),
             home,
             set,
             links: Mutex::new(Links { slab: Slab::new(), generation: 0 }),
@@ -196,21 +199,14 @@ impl<A: App> Poller<A> {
                     waiter.unpark();
                 }
             }
-            Duty::Start => {
-                let driven = Arc::clone(link);
-                if let Err(error) = Spawn::new().here().try_start(move || super::drive(driven)) {
-                    tracing::warn!("a connection is cut off: {error}");
-                    link.shut_down();
-                    self.release(link);
-                }
-            }
+            Duty::Start => link.poller.have_driven(link),
         }
     }
 
     /// Does what has become ready. Connections that have ended together, and deadlines that have passed together, are told
     /// a few at a time, and between them others have their turn: `in_turn` holds those that are still to be told, and is
     /// empty afterwards.
-    fn drain(&self, in_turn: &mut VecDeque<InTurn<A>>) {
+    fn drain(self: &Arc<Self>, in_turn: &mut VecDeque<InTurn<A>>) {
         let (mut events, mut ready, mut due) = (Vec::new(), Ready::default(), Vec::new());
         let mut links: Vec<(Arc<Link<A>>, Flags)> = Vec::new();
         for look in 1.. {
@@ -246,6 +242,8 @@ impl<A: App> Poller<A> {
             for (link, flags) in in_turn.drain(..in_turn.len().min(TOLD_AT_ONCE)) {
                 link.signal(flags);
             }
+            // What was ready when there were too many coroutines.
+            let _ = self.send_runner_to_the_ready();
             if !ready.more && in_turn.is_empty() {
                 return;
             }
@@ -253,9 +251,20 @@ impl<A: App> Poller<A> {
         }
     }
 
+    /// The connection that has this token.
+    pub(crate) fn link(&self, token: u64) -> Option<Arc<Link<A>>> {
+        self.links.lock().slab.get(slab_key(token)).filter(|link| link.token == token).cloned()
+    }
+
     /// Milliseconds since the poller began; deadlines are told in them.
     pub(crate) fn now(&self) -> u64 {
-        self.epoch.elapsed().as_millis() as u64
+        self.millis_at(Instant::now())
+    }
+
+    /// The same at `instant`, rounded down.
+    pub(crate) fn millis_at(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.epoch);
+        since.as_secs() * 1_000 + u64::from(since.subsec_millis())
     }
 
     /// `instant` in the poller's milliseconds, rounded up.

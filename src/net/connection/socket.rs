@@ -1,7 +1,6 @@
 //! A WebSocket connection: messages in, what the endpoint and others send out.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
@@ -115,16 +114,12 @@ impl<A: App> Session<'_, '_, A> {
             self.state.endpoint.open(&mut self.outbox);
             self.encode_outbox();
         }
-        let mut active = self.driver.now();
         loop {
             match self.turn() {
                 Step::Leave(leave) => return self.end(leave),
-                Step::Again => {
-                    active = self.driver.now();
-                    self.driver.end_turn();
-                }
+                Step::Again => self.driver.end_turn(),
                 Step::Idle => {
-                    if let Some(leave) = self.rest(&mut active) {
+                    if let Some(leave) = self.rest() {
                         return leave;
                     }
                 }
@@ -293,7 +288,9 @@ impl<A: App> Session<'_, '_, A> {
             return Some(Step::Again);
         }
         if self.endpoint_deadline().is_some_and(|deadline| deadline <= now) {
-            let flow = self.state.endpoint.on_deadline(Instant::now(), &mut self.held, &mut self.outbox);
+            let now = self.driver.instant();
+            let flow = self.state.endpoint.on_deadline(now, &mut self.held, &mut self.outbox);
+            self.driver.count_time();
             self.after_call(flow);
             return Some(Step::Again);
         }
@@ -422,9 +419,8 @@ impl<A: App> Session<'_, '_, A> {
     fn handle(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Message(message) if self.state.closing.is_none() => {
-                let begun = Instant::now();
                 let flow = self.state.endpoint.message(message, &mut self.held, &mut self.outbox);
-                self.driver.count_time(begun.elapsed());
+                self.driver.count_time();
                 self.after_call(flow);
             }
             Incoming::Ping(payload) if self.state.closing.is_none() => {
@@ -442,9 +438,8 @@ impl<A: App> Session<'_, '_, A> {
     }
 
     /// There is nothing to do: waits, or says that the connection can park.
-    fn rest(&mut self, active: &mut u64) -> Option<Leave> {
+    fn rest(&mut self) -> Option<Leave> {
         let options = &self.driver.link.poller.front.options;
-        let linger = millis(options.linger);
         let (ping_after, idle) = (millis(options.ping_after), millis(options.socket_idle));
         let limit = options.max_unsent_bytes;
         let now = self.driver.now();
@@ -475,19 +470,12 @@ impl<A: App> Session<'_, '_, A> {
             || self.state.closing.is_some()
             || !self.transport.input.is_empty()
             || self.state.endpoint.must_stay(&self.held);
-        let lingers_until = active.saturating_add(linger);
         if must_stay {
             self.driver.wait(interest, deadline);
-        } else if now < lingers_until {
-            self.driver.wait(interest, deadline.min(lingers_until));
-        } else {
-            self.driver.link.set_deadline(deadline);
-            return Some(Leave::Park);
+            return None;
         }
-        if self.driver.link.state.take(Flags::TIMER) == Flags::NONE {
-            *active = self.driver.now();
-        }
-        None
+        self.driver.link.set_deadline(deadline);
+        Some(Leave::Park)
     }
 
     /// Tells the endpoint how it ended.

@@ -49,8 +49,6 @@ fn the_room_of_a_body_is_given_back_however_its_request_ends() {
     let options = NetOptions::default()
         .head_timeout(Duration::from_secs(1))
         .min_body_rate(1_000_000)
-        // A connection that has been answered stays driven: it is not its end that gives the room back.
-        .linger(Duration::from_secs(3_600))
         .close_timeout(Duration::from_secs(3_600))
         .max_buffered_bytes(1 << 20);
     let server = Server::start(options);
@@ -118,7 +116,7 @@ fn begin_message(server: &Server, length: usize) -> WebSocket<TcpStream> {
 
 #[test]
 fn a_message_that_does_not_fit_beside_the_others_closes_with_1013_and_small_ones_always_fit() {
-    let options = NetOptions::default().linger(Duration::ZERO).max_buffered_bytes(2 * MIB as u64);
+    let options = NetOptions::default().max_buffered_bytes(2 * MIB as u64);
     let server = Server::start(options);
     let first = begin_message(&server, 600 * KIB);
     // Also while it is parked: a slow client holds no coroutine, but memory.
@@ -246,8 +244,7 @@ fn what_a_request_reserves_is_held_beside_its_body_and_then_by_its_answer() {
 
 #[test]
 fn what_a_request_reserves_is_given_back_however_it_ends() {
-    // A connection that has been answered stays driven: it is not its end that gives the room back.
-    let options = NetOptions::default().linger(Duration::from_secs(3_600)).max_buffered_bytes(4 * MIB as u64);
+    let options = NetOptions::default().max_buffered_bytes(4 * MIB as u64);
     let server = Server::start(options);
     for (then, status) in [("answer", 200), ("less", 200), ("fail", 500), ("overflow", 500), ("hang", 504)] {
         let mut client = server.connect();

@@ -22,8 +22,8 @@ use super::{
     App, CloseCode, Closed, ConnectionHandle, Endpoint, Flow, Front, FrontHandle, Handler, Message, Method,
     NetOptions, Outbox, Request, Response, RouteLimits,
 };
-use crate::runtime::time;
 use crate::runtime::watchdog::{Watchdog, WatchdogOptions};
+use crate::runtime::{time, Context};
 
 /// A test that waits longer than this for something has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -133,6 +133,7 @@ impl App for TestApp {
             "/deadline" => Kind::Deadline(Some(Instant::now() + Duration::from_millis(300))),
             "/flood" => Kind::Flood,
             "/patient" => Kind::Patient(None),
+            "/context" => Kind::Context,
             "/toil" => Kind::Toil(Arc::default()),
             "/panic" => panic!("a test's own panic"),
             _ => return Err(Response::text(404, "no WebSocket here\n")),
@@ -157,6 +158,8 @@ enum Kind {
     /// Holds something from the message "hold" to the message "let go".
     Hold,
     Deadline(Option<Instant>),
+    /// Answers with what the coroutine's context held, and puts the message there.
+    Context,
     /// A deadline so long after the last message came; "stall" keeps the worker for longer than that.
     Patient(Option<Instant>),
     /// Answers every message with a megabyte.
@@ -165,6 +168,10 @@ enum Kind {
     /// had been when its turn came.
     Toil(Arc<AtomicU64>),
 }
+
+/// What an endpoint leaves in its coroutine's context.
+#[derive(Clone)]
+struct Word(Message);
 
 /// Not `Send`, like a lease.
 #[derive(Default)]
@@ -208,6 +215,11 @@ impl Endpoint for TestSocket {
             (Kind::Hold, Message::Text(text)) if &**text == "let go" => held.0 = None,
             (_, Message::Text(text)) if text.starts_with("overflow") => out.text(overflow(0).to_string()),
             (Kind::Flood, _) => return self.flood(out),
+            (Kind::Context, _) => {
+                let before = Context::set(Word(message));
+                out.send(before.map_or(Message::text(""), |word| word.0));
+                return Flow::Continue;
+            }
             (Kind::Toil(done), _) => return toil(done, out),
             _ => {}
         }

@@ -168,7 +168,7 @@ fn an_endpoint_closes_with_its_code_and_one_that_panics_with_1011() {
 
 #[test]
 fn a_parked_connection_gets_what_others_send_it() {
-    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let server = Server::start(NetOptions::default());
     let mut socket = server.socket("/echo");
     server.wait_until("the parking", |status| status.upgrades == 1 && status.driven == 0);
     let handle = server.first_handle();
@@ -184,7 +184,7 @@ fn a_parked_connection_gets_what_others_send_it() {
 #[test]
 fn senders_of_all_kinds_lose_nothing_however_often_the_connection_parks() {
     const EACH: usize = 3_000;
-    let server = Server::start(NetOptions::default().linger(Duration::ZERO).max_queued_messages(64));
+    let server = Server::start(NetOptions::default().max_queued_messages(64));
     let mut socket = server.socket("/echo");
     server.wait_until("the upgrade", |status| status.upgrades == 1 && status.driven == 0);
     let handle = server.first_handle();
@@ -230,7 +230,7 @@ fn senders_of_all_kinds_lose_nothing_however_often_the_connection_parks() {
 
 #[test]
 fn a_thousand_idle_sockets_have_no_coroutine_and_all_wake() {
-    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let server = Server::start(NetOptions::default());
     let mut sockets: Vec<Socket> = (0..1_000).map(|_| server.socket("/echo")).collect();
     server.wait_until("the parking", |status| status.upgrades == 1_000 && status.driven == 0);
     for round in 0..3 {
@@ -245,21 +245,11 @@ fn a_thousand_idle_sockets_have_no_coroutine_and_all_wake() {
 }
 
 #[test]
-fn a_lingering_connection_parks_in_the_end() {
-    let server = Server::start(NetOptions::default().linger(Duration::from_millis(50)));
-    let mut socket = server.socket("/echo");
-    echo(&mut socket, "hello");
-    assert_eq!(server.front.status().driven, 1);
-    server.wait_until("the parking", |status| status.driven == 0);
-    echo(&mut socket, "again");
-}
-
-#[test]
 fn a_connection_that_holds_something_keeps_its_coroutine_until_it_lets_go() {
-    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let server = Server::start(NetOptions::default());
     let mut socket = server.socket("/hold");
     echo(&mut socket, "hold");
-    // Long enough for a lingering one to have parked: other connections come and go meanwhile.
+    // Others come and go meanwhile.
     for _ in 0..3 {
         let mut other = server.socket("/echo");
         echo(&mut other, "x");
@@ -286,7 +276,7 @@ fn what_is_held_is_dropped_when_the_client_vanishes() {
 
 #[test]
 fn an_endpoints_deadline_comes_also_while_it_is_parked() {
-    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let server = Server::start(NetOptions::default());
     let mut socket = server.socket("/deadline");
     server.wait_until("the parking", |status| status.upgrades == 1 && status.driven == 0);
     assert_eq!(server.next_event(), Event::Deadline);
@@ -339,7 +329,6 @@ fn a_slow_reader_is_waited_for_and_gets_everything() {
 #[test]
 fn a_message_that_trickles_in_closes_with_1008_and_one_that_keeps_the_rate_does_not() {
     let options = NetOptions::default()
-        .linger(Duration::ZERO)
         .head_timeout(Duration::from_millis(500))
         .min_body_rate(1_000)
         .close_timeout(Duration::from_millis(300));
@@ -386,7 +375,6 @@ fn what_came_while_the_worker_was_busy_is_handled_before_a_deadline_that_it_move
 #[test]
 fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_cut_off() {
     let options = NetOptions::default()
-        .linger(Duration::ZERO)
         .ping_after(Duration::from_millis(200))
         .socket_idle(Duration::from_millis(1_000))
         .close_timeout(Duration::from_millis(300));
@@ -410,7 +398,7 @@ fn a_silent_client_is_pinged_and_one_that_does_not_answer_is_cut_off() {
 
 #[test]
 fn a_shutdown_closes_sockets_with_1001_parked_or_not() {
-    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let server = Server::start(NetOptions::default());
     let mut parked = server.socket("/echo");
     let mut holding = server.socket("/hold");
     echo(&mut holding, "hold");
@@ -433,7 +421,7 @@ fn a_shutdown_closes_sockets_with_1001_parked_or_not() {
 
 #[test]
 fn a_client_that_resets_the_connection_is_noticed_while_it_is_parked() {
-    let server = Server::start(NetOptions::default().linger(Duration::ZERO));
+    let server = Server::start(NetOptions::default());
     let socket = server.socket("/echo");
     server.wait_until("the parking", |status| status.upgrades == 1 && status.driven == 0);
     rustix::net::sockopt::set_socket_linger(socket.get_ref(), Some(Duration::ZERO)).unwrap();
@@ -479,4 +467,41 @@ fn an_overflowing_endpoint_costs_its_own_connection_and_nothing_else() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("survived"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_an_endpoint_leaves_in_its_coroutines_context_no_other_connection_sees() {
+    let server = Server::start(NetOptions::default());
+    let mut sockets: Vec<_> = (0..64).map(|_| server.socket("/context")).collect();
+    for _ in 0..8 {
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            socket.send(Client::text(number.to_string())).unwrap();
+        }
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            let Client::Text(seen) = socket.read().unwrap() else { panic!("a text was sent") };
+            assert!(seen.is_empty() || *seen == *number.to_string(), "{number} saw what {seen} had left");
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_overflows_its_stack_takes_no_ready_connection_along() {
+    let server = Server::start(NetOptions::default());
+    let mut sockets: Vec<_> = (0..64).map(|_| server.socket("/echo")).collect();
+    for round in 0..8 {
+        let mut fatal = server.socket("/echo");
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            if number == 8 * round {
+                fatal.send(Client::text("overflow")).unwrap();
+            }
+            socket.send(Client::text(number.to_string())).unwrap();
+        }
+        for (number, socket) in sockets.iter_mut().enumerate() {
+            assert_eq!(socket.read().unwrap(), Client::text(number.to_string()));
+        }
+        assert!(fatal.read().is_err());
+    }
+    server.wait_until("the end of those that overflowed", |status| {
+        status.connections == 64 && status.driven == 0
+    });
 }

@@ -35,6 +35,14 @@ pub(super) struct Cell {
     next: OnceCell<Box<Cell>>,
 }
 
+impl Tickets {
+    /// Whether nothing lies in any cell.
+    pub(crate) fn are_empty(&self) -> bool {
+        let cells = std::iter::successors(Some(&self.first), |cell| cell.next.get().map(|next| &**next));
+        cells.into_iter().all(|cell| cell.borrow().is_some_and(|ticket| ticket.is_none()))
+    }
+}
+
 impl Cell {
     /// Borrows what lies in it; `None` when it is borrowed already.
     #[inline]
