@@ -78,6 +78,10 @@ pub struct Args {
     /// With --handshakes: opens all connections in the same moment, once
     #[arg(long, requires = "handshakes")]
     at_once: bool,
+    /// Never sleeps, but looks for answers again and again: to wake a sleeping client interrupts its processor, which in a
+    /// virtual machine costs the server more than the rest of its system call. Each thread then takes a core for itself
+    #[arg(long)]
+    busy_poll: bool,
     /// Reports the resident memory of this process before, with all connections and at the end, and its processor time
     #[arg(long = "watch", value_name = "PID")]
     watched: Option<u32>,
@@ -129,6 +133,7 @@ impl Args {
             first_message: self.first_message.clone(),
             ramp: self.ramp,
             decode_every: self.decode_every,
+            busy_poll: self.busy_poll,
             watched: self.watched,
         })
     }

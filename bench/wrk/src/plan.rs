@@ -88,6 +88,8 @@ pub struct Plan {
     pub(crate) ramp: usize,
     /// Every so many clients, one decodes what it gets; 0 is none.
     pub(crate) decode_every: usize,
+    /// Whether its threads never sleep.
+    pub(crate) busy_poll: bool,
     /// The process whose memory and processor time are reported.
     pub(crate) watched: Option<u32>,
 }
@@ -109,6 +111,7 @@ pub(crate) struct Wishes {
     pub(crate) first_message: Option<String>,
     pub(crate) ramp: usize,
     pub(crate) decode_every: usize,
+    pub(crate) busy_poll: bool,
     pub(crate) watched: Option<u32>,
 }
 
@@ -153,6 +156,7 @@ impl Plan {
             first_message: wishes.first_message,
             ramp: wishes.ramp,
             decode_every: wishes.decode_every,
+            busy_poll: wishes.busy_poll,
             watched: wishes.watched,
         })
     }
@@ -252,6 +256,7 @@ pub(crate) mod tests {
             first_message: None,
             ramp: 256,
             decode_every: 16,
+            busy_poll: false,
             watched: None,
         }
     }

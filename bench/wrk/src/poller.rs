@@ -19,6 +19,8 @@ const MOST_EVENTS: usize = 1024;
 pub(crate) struct Poller {
     epoll: OwnedFd,
     timer: OwnedFd,
+    /// Whether a wait never sleeps.
+    busy: bool,
     /// What the timer is set to.
     wakes_at: Option<Nanos>,
 }
@@ -37,13 +39,13 @@ pub(crate) struct Ready {
 }
 
 impl Poller {
-    pub(crate) fn new() -> io::Result<(Self, Events)> {
+    pub(crate) fn new(busy: bool) -> io::Result<(Self, Events)> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         // edge-triggered, so it need not be read: setting it again is enough
         epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN | EventFlags::ET)?;
-        Ok((Self { epoll, timer, wakes_at: None }, Vec::with_capacity(MOST_EVENTS)))
+        Ok((Self { epoll, timer, busy, wakes_at: None }, Vec::with_capacity(MOST_EVENTS)))
     }
 
     /// Watches `socket` until it is closed. Edges: each readiness is told once.
@@ -52,12 +54,13 @@ impl Poller {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), flags)?)
     }
 
-    /// Waits until a socket is ready, or it is `wake_at`.
+    /// Waits until a socket is ready, or it is `wake_at`; a busy one only looks whether one is.
     pub(crate) fn wait(&mut self, events: &mut Events, now: Nanos, wake_at: Nanos) -> io::Result<()> {
         events.clear();
         let left = wake_at.saturating_sub(now);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if left > 0 && self.wakes_at != Some(wake_at) {
+        let at_all = left > 0 && !self.busy;
+        if at_all && self.wakes_at != Some(wake_at) {
             let it_value =
                 Timespec { tv_sec: (left / 1_000_000_000) as i64, tv_nsec: (left % 1_000_000_000) as i64 };
             timerfd_settime(
@@ -67,7 +70,7 @@ impl Poller {
             )?;
             self.wakes_at = Some(wake_at);
         }
-        match epoll::wait(&self.epoll, spare_capacity(events), (left == 0).then_some(&at_once)) {
+        match epoll::wait(&self.epoll, spare_capacity(events), (!at_all).then_some(&at_once)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -102,7 +105,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (far, _) = listener.accept().unwrap();
-        let (mut poller, mut events) = Poller::new().unwrap();
+        let (mut poller, mut events) = Poller::new(false).unwrap();
         poller.watch(&far, 7).unwrap();
         let clock = Clock::start();
         let distant = 3_600_000_000_000;
