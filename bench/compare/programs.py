@@ -22,6 +22,7 @@ MOST_CONNECTIONS = 16_000
 
 SANDPOOL = "sandpool"
 TUNGSTENITE = "tokio-tungstenite"
+TUNGSTENITE_AS_IT_IS = "tokio-tungstenite, as it is"
 AXUM = "axum"
 MINIHTTP = "may_minihttp"
 BLOCKING = "tokio, in the task"
@@ -53,6 +54,7 @@ def command(name: str, port: int, workers: int, extra=()) -> list[str]:
         return [str(BUILT / "sandpool"), *own, *extra]
     program = {
         TUNGSTENITE: ["peer-tungstenite"],
+        TUNGSTENITE_AS_IT_IS: ["peer-tungstenite", "--read-buffer", "131072"],
         AXUM: ["peer-axum"],
         MINIHTTP: ["peer-minihttp"],
         BLOCKING: ["peer-transcode", "--blocking"],

@@ -4,13 +4,28 @@ import time
 from functools import partial
 
 from measure import Bench, Row
-from programs import AXUM, BLOCKING, MINIHTTP, PLAIN, SANDPOOL, SPAWN_BLOCKING, TUNGSTENITE, Server, load, on, shown
+from programs import (
+    AXUM,
+    BLOCKING,
+    MINIHTTP,
+    PLAIN,
+    SANDPOOL,
+    SPAWN_BLOCKING,
+    TUNGSTENITE,
+    TUNGSTENITE_AS_IT_IS,
+    Server,
+    load,
+    on,
+    shown,
+)
 
 # Beyond the default of the machine: as many streams as are measured, and some.
 POOL = ("--pool-max", "2048", "--pool-min", "16")
 # A client's own wish for a session without stages: what is left is the codec.
 NO_CHAIN = ("--first-message", '{"command":"config","intensity":0}')
 PACKETS_A_SECOND = 50
+# To wake a sleeping client, once for each packet, costs a server in a virtual machine up to a tenth of what the packet does.
+AWAKE = "--busy-poll"
 
 
 class Times:
@@ -36,7 +51,7 @@ def audio(bench: Bench, times: Times) -> None:
         for streams in [*times.audio_connections, *times.streams]:
             bench.say(f"{scenario}, {streams} streams")
             serve = partial(bench.serve, scenario, connections=streams, seconds=times.audio, path="/")
-            warm = ["--warm-up", "1s", "--timeout", "30s"]
+            warm = ["--warm-up", "1s", "--timeout", "30s", AWAKE]
             jobs = [
                 partial(bench.loop, scenario, streams, chain, times.audio),
                 partial(serve, SANDPOOL, arguments=[*warm, *wish], extra=POOL),
@@ -56,7 +71,7 @@ def paced(bench: Bench, times: Times) -> None:
         scenario = f"paced, {share} % load"
         clients = max(1, round(possible * share / 100 / PACKETS_A_SECOND))
         bench.say(f"{scenario}: {clients} streams of 20 ms")
-        arguments = ["-R", str(clients * PACKETS_A_SECOND), "--warm-up", "2s", "--timeout", "5s"]
+        arguments = ["-R", str(clients * PACKETS_A_SECOND), "--warm-up", "2s", "--timeout", "5s", AWAKE]
         serve = partial(bench.serve, scenario, connections=clients, seconds=times.paced, path="/", arguments=arguments)
         peers = (partial(serve, peer, extra=("--chain", "clarity")) for peer in (BLOCKING, SPAWN_BLOCKING))
         bench.in_turn(scenario, [partial(serve, SANDPOOL, extra=POOL), *peers])
@@ -68,7 +83,7 @@ def echo(bench: Bench, times: Times) -> None:
         bench.say(f"echo, {connections} connections")
         arguments = ["--payload", "128", "--warm-up", "1s", "--timeout", "30s"]
         serve = partial(bench.serve, "echo", path="/echo", arguments=arguments, seconds=times.echo, connections=connections)
-        bench.in_turn("echo", [partial(serve, name) for name in (SANDPOOL, TUNGSTENITE, AXUM)])
+        bench.in_turn("echo", [partial(serve, name) for name in (SANDPOOL, TUNGSTENITE, TUNGSTENITE_AS_IT_IS, AXUM)])
 
 
 def http(bench: Bench, times: Times) -> None:

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::WebSocketStream;
 
-use crate::{announce, Listen, READ_BUFFER_BYTES};
+use crate::{announce, Listen};
 
 /// As many as the system allows: it cuts it down to `net.core.somaxconn`.
 const BACKLOG: u32 = 65_535;
@@ -34,9 +34,9 @@ pub fn run<F: Future<Output = io::Result<()>>>(
 ///
 /// # Errors
 /// tungstenite's.
-pub async fn accept(stream: TcpStream) -> Result<WebSocketStream<TcpStream>, Error> {
+pub async fn accept(stream: TcpStream, read_buffer: usize) -> Result<WebSocketStream<TcpStream>, Error> {
     stream.set_nodelay(true)?;
-    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+    let config = WebSocketConfig::default().read_buffer_size(read_buffer);
     tokio_tungstenite::accept_async_with_config(stream, Some(config)).await
 }
 

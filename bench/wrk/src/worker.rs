@@ -80,7 +80,8 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(task: &Task<'a>) -> Result<Self, String> {
         let plan = task.plan;
-        let (poller, events) = Poller::new(plan.busy_poll).map_err(|error| format!("an epoll set: {error}"))?;
+        let (poller, events) =
+            Poller::new(plan.busy_poll).map_err(|error| format!("an epoll set: {error}"))?;
         let request = match plan.work {
             Work::Http => {
                 let close = plan.mode == Mode::Handshakes;

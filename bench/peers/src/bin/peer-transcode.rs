@@ -4,7 +4,7 @@
 use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use sandpool_peers::transcoder::{AnyError, Buffers, Chain, Transcoder};
-use sandpool_peers::{tokio_server, Listen};
+use sandpool_peers::{tokio_server, Listen, READ_BUFFER_BYTES};
 use tikv_jemallocator::Jemalloc;
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
@@ -40,7 +40,7 @@ fn main() -> std::io::Result<()> {
 }
 
 async fn serve(stream: TcpStream, chain: Chain, apart: bool) -> Result<(), AnyError> {
-    let mut socket = tokio_server::accept(stream).await?;
+    let mut socket = tokio_server::accept(stream, READ_BUFFER_BYTES).await?;
     let mut state = (Transcoder::new(chain)?, Buffers::default());
     while let Some(message) = socket.next().await {
         let Message::Binary(packet) = message? else { continue };
