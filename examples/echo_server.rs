@@ -4,11 +4,10 @@
 //! cargo run --release --example echo_server -- 127.0.0.1:9601 [workers]
 //! ```
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sandpool::net::{
-    App, Closed, Endpoint, Flow, Front, Handler, Message, Method, NetOptions, Outbox, Request, Response,
-    RouteLimits,
+    App, Endpoint, Flow, Front, Handler, Message, Method, NetOptions, Outbox, Request, Response, RouteLimits,
 };
 use sandpool::runtime::watchdog::{Watchdog, WatchdogOptions};
 use sandpool::runtime::{self, RuntimeOptions};
@@ -52,26 +51,10 @@ impl Endpoint for Echo {
         MAX_MESSAGE
     }
 
-    fn open(&mut self, _out: &mut Outbox) {}
-
     fn message(&mut self, message: Message, _held: &mut (), out: &mut Outbox) -> Flow {
         out.send(message);
         Flow::Continue
     }
-
-    fn must_stay(&self, _held: &()) -> bool {
-        false
-    }
-
-    fn next_deadline(&self, _held: &()) -> Option<Instant> {
-        None
-    }
-
-    fn on_deadline(&mut self, _now: Instant, _held: &mut (), _out: &mut Outbox) -> Flow {
-        Flow::Continue
-    }
-
-    fn closed(&mut self, _why: Closed) {}
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

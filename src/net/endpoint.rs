@@ -101,27 +101,33 @@ pub trait Endpoint: Send + 'static {
     /// The largest message in bytes that is read; a larger one closes the connection with 1009.
     fn max_message(&self) -> usize;
 
-    /// The connection is open.
-    fn open(&mut self, out: &mut Outbox);
+    /// The connection is open. Without an implementation, nothing is said first.
+    fn open(&mut self, _out: &mut Outbox) {}
 
     /// A whole message came. May block the coroutine by the runtime's means (a pool's checkout, best under
     /// [`Outbox::unless_client_leaves`]).
     fn message(&mut self, message: Message, held: &mut Self::Held, out: &mut Outbox) -> Flow;
 
-    /// Whether the coroutine must stay although there is nothing to do: something is held.
-    fn must_stay(&self, held: &Self::Held) -> bool;
+    /// Whether the coroutine must stay although there is nothing to do: something is held. Without an implementation, never.
+    fn must_stay(&self, _held: &Self::Held) -> bool {
+        false
+    }
 
     /// When [`Endpoint::on_deadline`] is to be called, at the latest; it is called up to a few hundred
-    /// milliseconds later, for the timer wheel is coarse. Asked anew after every call.
-    fn next_deadline(&self, held: &Self::Held) -> Option<Instant>;
+    /// milliseconds later, for the timer wheel is coarse. Asked anew after every call. Without an implementation, never.
+    fn next_deadline(&self, _held: &Self::Held) -> Option<Instant> {
+        None
+    }
 
     /// The deadline has passed.
-    fn on_deadline(&mut self, now: Instant, held: &mut Self::Held, out: &mut Outbox) -> Flow;
+    fn on_deadline(&mut self, _now: Instant, _held: &mut Self::Held, _out: &mut Outbox) -> Flow {
+        Flow::Continue
+    }
 
     /// The connection has ended. Not called when the endpoint itself panicked. One that overflowed its stack is never even
     /// dropped, so what must be given back then belongs into the coroutine's storage
     /// ([`on_end`](crate::runtime::on_end), a lease).
-    fn closed(&mut self, why: Closed);
+    fn closed(&mut self, _why: Closed) {}
 }
 
 /// The client of a detached outbox, which never leaves.

@@ -2,12 +2,9 @@
 //! Every request checks one out. Limits and watchdog are on, as they are in the audio server.
 
 use std::convert::Infallible;
-use std::time::Instant;
 
 use clap::Parser;
-use sandpool::net::{
-    App, Closed, Endpoint, Flow, Front, Handler, Message, NetOptions, Outbox, Request, Response,
-};
+use sandpool::net::{App, Endpoint, Flow, Front, Handler, Message, NetOptions, Outbox, Request, Response};
 use sandpool::runtime::watchdog::{Watchdog, WatchdogOptions};
 use sandpool::runtime::{self, AnyError, Pool, PoolOptions, RuntimeOptions, Sandbox};
 use sandpool_peers::{announce, Listen};
@@ -54,25 +51,9 @@ impl Endpoint for Nothing {
         0
     }
 
-    fn open(&mut self, _: &mut Outbox) {}
-
     fn message(&mut self, _: Message, (): &mut (), _: &mut Outbox) -> Flow {
         Flow::Continue
     }
-
-    fn must_stay(&self, (): &()) -> bool {
-        false
-    }
-
-    fn next_deadline(&self, (): &()) -> Option<Instant> {
-        None
-    }
-
-    fn on_deadline(&mut self, _: Instant, (): &mut (), _: &mut Outbox) -> Flow {
-        Flow::Continue
-    }
-
-    fn closed(&mut self, _: Closed) {}
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
