@@ -292,6 +292,15 @@ impl<T> fmt::Debug for JoinHandle<T> {
 pub struct Canceller(Coroutine);
 
 impl Canceller {
+    /// Of the coroutine that asks.
+    ///
+    /// # Panics
+    ///
+    /// Outside of coroutines.
+    pub(crate) fn of_current() -> Canceller {
+        Canceller(coroutine::current())
+    }
+
     /// Cancels. Of no effect on a coroutine that has ended.
     pub fn cancel(&self) {
         // SAFETY: see the module's documentation.
@@ -320,7 +329,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    fn from_payload(payload: Box<dyn Any + Send>) -> Self {
+    pub(crate) fn from_payload(payload: Box<dyn Any + Send>) -> Self {
         match payload.downcast_ref::<generator::Error>() {
             Some(generator::Error::Cancel) => Self::Cancelled,
             Some(generator::Error::StackErr) => Self::Overflowed,

@@ -57,6 +57,25 @@ pub fn yield_now() {
     resumed();
 }
 
+/// Whether this worker has not looked at its sockets for a millisecond.
+pub(crate) fn sockets_are_due() -> bool {
+    WorkerId::current().is_some_and(worker::poll_is_due)
+}
+
+/// Lets this worker look at its sockets if it has not for a millisecond; returns at once if it has. For coroutines that
+/// start each other without end, and would keep the worker from it. Panics and unwinds like [`sleep`].
+pub(crate) fn let_sockets_be_seen() {
+    assert_can_wait("let_sockets_be_seen");
+    match WorkerId::current() {
+        Some(worker) if coroutine::is_coroutine() && worker::poll_is_due(worker) => {
+            worker::mark_running(None);
+            poll_sockets(worker);
+            resumed();
+        }
+        _ => {}
+    }
+}
+
 /// Waits until `worker` has looked at its sockets once.
 ///
 /// It looks when its queue is empty, so every coroutine that yields has to leave the queue until then. All of them wait

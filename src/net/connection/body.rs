@@ -47,6 +47,17 @@ impl<'a, A: App> BodyRoom<'a, A> {
         BodyRoom { link, max_body }
     }
 
+    /// Leaves what was taken with the connection while the request is being answered: [`BodyRoom::of_answered`] goes on
+    /// with it.
+    pub(crate) fn leave_taken(self) {
+        std::mem::forget(self);
+    }
+
+    /// What a request has left that has been answered.
+    pub(crate) fn of_answered(link: &'a Link<A>) -> BodyRoom<'a, A> {
+        BodyRoom { link, max_body: 0 }
+    }
+
     /// The request has gone, and its answer of `bytes` is held in its stead; what was reserved for it counts. `false`:
     /// there is no room for that.
     #[must_use]

@@ -1,39 +1,48 @@
-//! One HTTP request in a coroutine of its own, and what becomes of it.
+//! One HTTP request while its handler answers it, and what becomes of it.
+//!
+//! The handler runs in a runner's own coroutine, and nobody drives the connection meanwhile: it is parked, and whatever
+//! gives it an outcome has it driven again. So a request costs no coroutine unless its handler waits.
 //!
 //! ```text
-//!   driver ── spawn ──► respond() ──► answered ─┐
-//!     │                 panic, overflow ─► failed ├─► the first one counts; the driver is signalled
-//!     └── waits ◄────── watchdog ──────► expired ─┘
+//!   driver ── parks the connection ──► runner: respond() ──► answered ─────────┐
+//!                                        │    panic, overflow ──► failed ──────┤ the first one counts,
+//!   watchdog ── expired ─────────────────┼─────────────────────────────────────┤ and has the connection
+//!   driver, woken ── client gone, cut off ┘ (these cancel the runner) ──────────┘ driven
 //! ```
 //!
+//! A cancel must not come to a runner that has gone on to something else. So it is sent only by who has settled the call
+//! first; a runner whose own outcome comes second ends its coroutine, for a cancel has come or will come.
+//!
 //! Memory that the request reserves for its answer becomes the connection's with the answer. Without one it is given back
-//! when the request's coroutine has ended, for until then it holds what it has built.
+//! when the handler has ended, for until then it holds what it has built.
 //!
 //! What comes later than the first outcome is dropped: a request that was answered with 504 may run on until it next
 //! yields, and disturbs nobody.
 
+use std::any::Any;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::body::charge_of_answer;
 use super::charge::Charge;
 use super::driver::Driver;
-use super::link::{Link, NEVER};
-use super::poller::FrontShared;
+use super::http::Asked;
+use super::link::Link;
 use crate::net::app::{App, RouteLimits};
 use crate::net::http::{Account, AnswerRoom, Request, Response};
 use crate::net::poller::Flags;
 use crate::runtime::watchdog::{Finding, OnExpiry, Watch, Work};
-use crate::runtime::{Canceller, Ended, Spawn, WorkerId};
+use crate::runtime::{Canceller, CoroutineId, Ended, WorkerId};
 
 /// How a request ended, as its connection sees it.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The handler answered.
     Answered(Response),
-    /// Its coroutine ended without an answer.
+    /// It ended without an answer.
     Failed(Ended),
     /// It ran past its hard limit.
     Expired,
@@ -45,45 +54,206 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-struct Call<A: App> {
-    link: Arc<Link<A>>,
-    state: Mutex<State>,
-    canceller: OnceLock<Canceller>,
-    /// Lies here and not on the request's stack, so that it ends also when that overflows.
-    watch: Mutex<Option<Watch>>,
+/// What starts the driver of a connection whose request is being answered. Of a shutdown the front tells, to this request
+/// and to what the connection does next.
+pub(crate) const CALLING_INTEREST: Flags = Flags::OUTCOME.union(Flags::BROKEN).union(Flags::SHUTDOWN);
+
+/// One request, known to its connection, to the runner that answers it, and to the watchdog.
+pub(crate) struct Call<A: App> {
+    pub(crate) link: Arc<Link<A>>,
+    asked: Asked,
+    limits: RouteLimits,
+    progress: Mutex<Progress>,
     /// For the answer that is being built.
     reserved: Charge,
+}
+
+struct Progress {
+    state: State,
+    /// Of the runner, once it has begun with the handler.
+    canceller: Option<Canceller>,
+    /// Lies here and not on the runner's stack, so that it ends also when that overflows.
+    watch: Option<Watch>,
+    /// Whether it counts as in flight: until the handler has ended.
+    counts: bool,
 }
 
 enum State {
     Running,
     Answered(Response),
-    /// Without an answer; how, its join handle tells.
-    Ended,
+    Failed(Ended),
     Expired,
     /// The driver has its outcome.
     Settled,
 }
 
-impl<A: App> Call<A> {
-    fn settle(&self, state: State) -> bool {
-        let mut current = self.state.lock();
-        let first = matches!(*current, State::Running);
-        if first {
-            *current = state;
+/// The driver's side of a call. Without a driver that waits for it there is no use in going on: it is cancelled then.
+pub(crate) struct Pending<A: App> {
+    call: Arc<Call<A>>,
+    has_outcome: bool,
+}
+
+/// The runner's side of a call: a request whose handler is to be run.
+pub(crate) struct Responding<A: App> {
+    pub(crate) call: Arc<Call<A>>,
+    pub(crate) request: Request,
+}
+
+/// Has `request` answered as soon as the connection has been parked, unless its outcome is known at once.
+pub(crate) fn call<A: App>(
+    driver: &mut Driver<'_, A>,
+    request: Request,
+    asked: Asked,
+    limits: RouteLimits,
+) -> Result<Pending<A>, Outcome> {
+    if driver.readiness.is_broken() {
+        return Err(Outcome::Abandoned);
+    }
+    let front = &driver.link.poller.front;
+    // That it is set later is signalled later, and wakes the driver.
+    if front.cutting_off.load(Ordering::Acquire) {
+        return Err(Outcome::CutOff);
+    }
+    let others = front.counters.in_flight.fetch_add(1, Ordering::Relaxed);
+    if others >= front.options.max_requests as u64 {
+        front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        return Err(Outcome::Refused);
+    }
+    let call = Arc::new(Call {
+        link: Arc::clone(driver.link),
+        asked,
+        limits,
+        progress: Mutex::new(Progress {
+            state: State::Running,
+            canceller: None,
+            watch: None,
+            counts: true,
+        }),
+        reserved: Charge::default(),
+    });
+    // Weak: what lies on a runner's stack is never dropped should that overflow, and the connection is not to be lost.
+    let asking = Arc::downgrade(&call);
+    let request = request.with_answer_room(AnswerRoom::of(asking));
+    driver.responding = Some(Responding { call: Arc::clone(&call), request });
+    Ok(Pending { call, has_outcome: false })
+}
+
+impl<A: App> Pending<A> {
+    /// What the connection keeps to write the answer.
+    pub(crate) fn asked(&self) -> Asked {
+        self.call.asked
+    }
+
+    /// What has become of the request; `None` while it is being answered.
+    pub(crate) fn outcome(&mut self, driver: &mut Driver<'_, A>) -> Option<Outcome> {
+        driver.take_flags();
+        let gone = driver.readiness.is_broken();
+        let unwanted = gone || driver.link.poller.front.cutting_off.load(Ordering::Acquire);
+        let state = {
+            let mut progress = self.call.progress.lock();
+            if matches!(progress.state, State::Running) && !unwanted {
+                return None;
+            }
+            std::mem::replace(&mut progress.state, State::Settled)
+        };
+        self.has_outcome = true;
+        Some(match state {
+            State::Answered(response) => {
+                self.call.reserved.hand_over(&driver.link.received);
+                Outcome::Answered(response)
+            }
+            State::Failed(ended) => Outcome::Failed(ended),
+            State::Expired => Outcome::Expired,
+            State::Running | State::Settled => {
+                self.call.cancel();
+                if gone {
+                    Outcome::Abandoned
+                } else {
+                    Outcome::CutOff
+                }
+            }
+        })
+    }
+}
+
+impl<A: App> Drop for Pending<A> {
+    fn drop(&mut self) {
+        if !self.has_outcome && self.call.settle(State::Settled) {
+            self.call.cancel();
         }
-        drop(current);
+    }
+}
+
+impl<A: App> Call<A> {
+    /// The current coroutine, which `canceller` cancels, is about to run the handler. `false`: it is not wanted any more.
+    #[must_use]
+    pub(crate) fn begin(self: &Arc<Self>, canceller: &Canceller) -> bool {
+        let work = Work::request(self.limits.name)
+            .soft_limit(self.limits.soft)
+            .hard_limit(self.limits.hard)
+            .on_expiry(Arc::clone(self) as Arc<dyn OnExpiry>);
+        let watchdog = &self.link.poller.front.watchdog;
+        let mut progress = self.progress.lock();
+        if !matches!(progress.state, State::Running) {
+            drop(progress);
+            self.release();
+            return false;
+        }
+        progress.canceller = Some(canceller.clone());
+        progress.watch = Some(watchdog.begin_for(CoroutineId::current(), WorkerId::current(), work));
+        true
+    }
+
+    /// The handler has ended with `result`. `false`: too late, and a cancel has come to this coroutine or will come.
+    /// If it was in time, the connection is still to be told.
+    #[must_use]
+    pub(crate) fn end(&self, result: Result<Response, Ended>) -> bool {
+        self.release();
+        self.settle(match result {
+            Ok(response) => State::Answered(response),
+            Err(ended) => State::Failed(ended),
+        })
+    }
+
+    /// Whether `state` came first.
+    fn settle(&self, state: State) -> bool {
+        let mut progress = self.progress.lock();
+        let first = matches!(progress.state, State::Running);
         if first {
-            self.link.signal(Flags::OUTCOME);
+            progress.state = state;
         }
         first
     }
 
+    /// Cancels the handler. By who has settled the call.
     fn cancel(&self) {
-        if let Some(canceller) = self.canceller.get() {
+        let canceller = self.progress.lock().canceller.take();
+        if let Some(canceller) = canceller {
             canceller.cancel();
         }
     }
+
+    /// The handler has ended, or never begins: it is neither watched nor counted any more.
+    fn release(&self) {
+        let (watch, counts) = {
+            let mut progress = self.progress.lock();
+            (progress.watch.take(), std::mem::take(&mut progress.counts))
+        };
+        // Outside of the lock: with it goes a reference to this call.
+        drop(watch);
+        if counts {
+            self.link.poller.front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How a handler ended that unwound with `payload`.
+pub(crate) fn ended_by(payload: Box<dyn Any + Send>) -> Ended {
+    catch_unwind(AssertUnwindSafe(|| Ended::from_payload(payload))).unwrap_or_else(|second| {
+        // The drop of the first one panicked, so that of this one may as well.
+        std::mem::forget(second);
+        Ended::Panicked("no message".to_owned())
+    })
 }
 
 impl<A: App> Account for Call<A> {
@@ -92,9 +262,10 @@ impl<A: App> Account for Call<A> {
     }
 }
 
-/// Neither the driver nor the request's coroutine has it any more.
+/// Neither the connection nor a runner has it any more.
 impl<A: App> Drop for Call<A> {
     fn drop(&mut self) {
+        self.release();
         self.reserved.shrink_to(&self.link.poller.front, 0);
     }
 }
@@ -102,113 +273,8 @@ impl<A: App> Drop for Call<A> {
 impl<A: App> OnExpiry for Call<A> {
     fn expired(&self, _finding: &Finding) {
         if self.settle(State::Expired) {
+            self.link.signal(Flags::OUTCOME);
             self.cancel();
         }
-    }
-}
-
-/// Runs `request` and waits for its outcome.
-pub(crate) fn call<A: App>(driver: &mut Driver<'_, A>, request: Request, limits: RouteLimits) -> Outcome {
-    if driver.readiness.is_broken() {
-        return Outcome::Abandoned;
-    }
-    let front = Arc::clone(&driver.link.poller.front);
-    let in_flight = InFlight::one_more(&front);
-    if in_flight.others >= front.options.max_requests as u64 {
-        return Outcome::Refused;
-    }
-    let call = Arc::new(Call {
-        link: Arc::clone(driver.link),
-        state: Mutex::new(State::Running),
-        canceller: OnceLock::new(),
-        watch: Mutex::new(None),
-        reserved: Charge::default(),
-    });
-    let ending = Arc::clone(&call);
-    let on_end = move || {
-        drop(in_flight);
-        // In this order: see where the watch is put in.
-        ending.settle(State::Ended);
-        drop(ending.watch.lock().take());
-    };
-    // Weak: what lies on the request's stack is never dropped should that overflow, and with the connection a
-    // descriptor would be lost.
-    let asking = Arc::downgrade(&call);
-    let request = request.with_answer_room(AnswerRoom::of(asking.clone()));
-    let shared = Arc::clone(&front);
-    let spawned = Spawn::new().here().on_end(on_end).try_start(move || {
-        let response = shared.app.respond(request);
-        if let Some(call) = asking.upgrade() {
-            call.settle(State::Answered(response));
-        }
-    });
-    let Ok(handle) = spawned else { return Outcome::Refused };
-    let _ = call.canceller.set(handle.canceller());
-    let work = Work::request(limits.name)
-        .soft_limit(limits.soft)
-        .hard_limit(limits.hard)
-        .on_expiry(Arc::clone(&call) as Arc<dyn OnExpiry>);
-    let watch = front.watchdog.begin_for(handle.id(), WorkerId::current(), work);
-    // A request that is still running under the state's lock takes its watch along when it ends.
-    {
-        let state = call.state.lock();
-        if matches!(*state, State::Running) {
-            *call.watch.lock() = Some(watch);
-        }
-    }
-
-    loop {
-        let settled = {
-            let mut state = call.state.lock();
-            match *state {
-                State::Running
-                    if driver.readiness.is_broken() || front.cutting_off.load(Ordering::Acquire) =>
-                {
-                    *state = State::Settled;
-                    Some(State::Running)
-                }
-                State::Running => None,
-                _ => Some(std::mem::replace(&mut *state, State::Settled)),
-            }
-        };
-        match settled {
-            None => {
-                driver.wait(Flags::OUTCOME | Flags::BROKEN | Flags::SHUTDOWN, NEVER);
-                // Of a shutdown the front tells, to this request and to what the connection does next.
-                driver.take_flags();
-            }
-            Some(State::Answered(response)) => {
-                call.reserved.hand_over(&call.link.received);
-                return Outcome::Answered(response);
-            }
-            Some(State::Expired) => return Outcome::Expired,
-            Some(State::Ended) => {
-                return Outcome::Failed(handle.join().err().unwrap_or(Ended::Cancelled));
-            }
-            Some(State::Running | State::Settled) => {
-                call.cancel();
-                return if driver.readiness.is_broken() { Outcome::Abandoned } else { Outcome::CutOff };
-            }
-        }
-    }
-}
-
-/// A request that is counted as in flight as long as this exists.
-struct InFlight<A> {
-    front: Arc<FrontShared<A>>,
-    /// How many others there were when it came.
-    others: u64,
-}
-
-impl<A> InFlight<A> {
-    fn one_more(front: &Arc<FrontShared<A>>) -> InFlight<A> {
-        let others = front.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight { front: Arc::clone(front), others }
-    }
-}
-
-impl<A> Drop for InFlight<A> {
-    fn drop(&mut self) {
-        self.front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,10 +1,11 @@
-//! The coroutine that drives a connection: from its first byte, or from when it was resumed, until it parks or ends.
+//! Driving a connection: from its first byte, or from when it was resumed, until it parks or ends.
 
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::call::{Responding, CALLING_INTEREST};
 use super::goodbye::Goodbye;
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
@@ -20,6 +21,8 @@ use crate::runtime::time::Waiter;
 pub(crate) enum Leave {
     /// There is nothing to do; the deadline is set.
     Park,
+    /// A request is to be answered, or is being answered; there is nothing to do before it has been.
+    Call,
     /// The connection has become a WebSocket: go on with that.
     Upgraded,
     /// The connection is at its end and everything has been written: say goodbye and close.
@@ -44,17 +47,22 @@ pub(crate) struct Driver<'a, A: App> {
     /// What the clock said when it was last looked at: when the driver began, after each wait and after what may take long.
     looked: Instant,
     now: u64,
-    /// What has been done in this turn, in bytes. A wait for the socket begins a new one. A wait for a request's coroutine
-    /// does not: the worker does not look at its sockets as long as what is waited for runs at once.
+    /// What has been done in this turn, in bytes. A wait begins a new one.
     worked: usize,
     /// Where it waits for its next turn; `None` until it first does.
     place: Option<Arc<Place>>,
+    /// The request that is to be answered once the connection is parked.
+    pub(crate) responding: Option<Responding<A>>,
 }
 
-/// Drives `link`, whose body lies in it, until it parks or ends.
-pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
-    let Some(mut body) = link.body.take() else { return };
-    link.begin_driving();
+/// Drives `link`, whose body lies in it, until it parks or ends. If it parks for a request, that request's handler is to be
+/// run.
+pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<Responding<A>> {
+    let mut body = link.body.take()?;
+    // With a request that is being answered it has counted as driven all the time.
+    if !body.is_calling() {
+        link.begin_driving();
+    }
     let mut driver = Driver::new(&link, body.readiness);
     loop {
         let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
@@ -71,19 +79,23 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
                     }
                 }
             }
-            Ok(Leave::Park) => {
+            Ok(leave @ (Leave::Park | Leave::Call)) => {
                 body.readiness = driver.readiness;
                 *link.waiter.lock() = None;
                 driver.waiter = None;
-                link.end_driving();
+                let parks = leave == Leave::Park;
+                if parks {
+                    link.end_driving();
+                }
                 // The body is in its place before anybody can be told to take it.
                 link.body.store(Some(body));
-                if link.state.park(PARKED_INTEREST) {
-                    return;
+                if link.state.park(if parks { PARKED_INTEREST } else { CALLING_INTEREST }) {
+                    return driver.responding.take();
                 }
-                let Some(back) = link.body.take() else { return };
-                body = back;
-                link.begin_driving();
+                body = link.body.take()?;
+                if parks {
+                    link.begin_driving();
+                }
             }
             Ok(Leave::Close) => match Goodbye::begin(&driver) {
                 Some(goodbye) => body.protocol = Protocol::Goodbye(goodbye),
@@ -106,13 +118,14 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) {
     }
     link.end_driving();
     link.poller.release(&link);
+    None
 }
 
 impl<'a, A: App> Driver<'a, A> {
     fn new(link: &'a Arc<Link<A>>, readiness: Readiness) -> Driver<'a, A> {
         let looked = Instant::now();
         let now = link.poller.millis_at(looked);
-        Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None }
+        Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None, responding: None }
     }
 
     /// Looks at the clock; how long the last look is ago.
@@ -149,9 +162,7 @@ impl<'a, A: App> Driver<'a, A> {
             while !self.link.state.is_driven() {
                 let _ = waiter.park(None);
             }
-            if !interest.intersects(Flags::OUTCOME) {
-                self.worked = 0;
-            }
+            self.worked = 0;
             self.look_at_clock();
         }
     }

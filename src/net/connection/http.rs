@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use super::body::{read_body, BodyRoom, Unread};
-use super::call::{call, Outcome};
+use super::call::{call, Outcome, Pending};
 use super::driver::{Driver, Leave};
 use super::io::ReadOutcome;
 use super::link::NEVER;
 use super::poller::millis;
 use super::socket::SocketState;
-use crate::net::app::{App, RouteLimits};
+use crate::net::app::App;
 use crate::net::buffers::BUFFER_BYTES;
 use crate::net::http::{
     parse_head, write_response_head, Head, HeadLimits, Rejection, Request, Response, ResponseContext, Version,
@@ -25,7 +25,7 @@ const SMALL_BODY: usize = 4 * 1024;
 const REQUEST_WORK: usize = 1024;
 
 /// What an HTTP connection keeps between its drivers.
-pub(crate) struct HttpState<S> {
+pub(crate) struct HttpState<A: App> {
     /// What has been read and not been used: nothing between two requests.
     input: Vec<u8>,
     /// When the head that is under way must be complete, in the poller's milliseconds; [`NEVER`] between two requests.
@@ -35,14 +35,32 @@ pub(crate) struct HttpState<S> {
     /// There are too many connections: the first request gets 503.
     refused: bool,
     /// Boxed, or every connection would have room for both protocols twice.
-    upgraded: Option<Box<SocketState<S>>>,
+    upgraded: Option<Box<SocketState<A::Socket>>>,
+    /// The request that is being answered.
+    pending: Option<Pending<A>>,
 }
 
-impl<S> HttpState<S> {
+/// What was asked, as far as the answer is written by it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    route: &'static str,
+    closing: ResponseContext,
+    staying: ResponseContext,
+    /// The client wants the connection to go on, and may have that.
+    to_stay: bool,
+}
+
+impl<A: App> HttpState<A> {
     /// A connection whose first request must have begun by `idle_due`, in the poller's milliseconds.
-    pub(crate) fn new(idle_due: u64, refused: bool) -> HttpState<S> {
-        HttpState { input: Vec::new(), head_due: NEVER, idle_due, refused, upgraded: None }
+    pub(crate) fn new(idle_due: u64, refused: bool) -> HttpState<A> {
+        HttpState { input: Vec::new(), head_due: NEVER, idle_due, refused, upgraded: None, pending: None }
     }
+
+    /// Whether a request is being answered.
+    pub(crate) fn is_calling(&self) -> bool {
+        self.pending.is_some()
+    }
+
 
     /// The first byte of a head is there.
     fn begin_head(&mut self, now: u64, options: &NetOptions) {
@@ -51,7 +69,7 @@ impl<S> HttpState<S> {
     }
 
     /// The WebSocket that the connection has become.
-    pub(crate) fn take_upgraded(&mut self) -> Option<Box<SocketState<S>>> {
+    pub(crate) fn take_upgraded(&mut self) -> Option<Box<SocketState<A::Socket>>> {
         self.upgraded.take()
     }
 }
@@ -62,11 +80,24 @@ enum Next {
     Leave(Leave),
 }
 
-/// Serves requests until there is none to be read.
-pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Leave {
+/// Serves requests until there is none to be read, or one is to be answered.
+pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>) -> Leave {
     let options = &driver.link.poller.front.options;
     let limits = HeadLimits { max_bytes: options.max_head_bytes, max_target: options.max_target_bytes };
     let mut unparsed = !state.input.is_empty();
+    if let Some(mut pending) = state.pending.take() {
+        let Some(outcome) = pending.outcome(driver) else {
+            state.pending = Some(pending);
+            return Leave::Call;
+        };
+        let room = BodyRoom::of_answered(driver.link);
+        let next = conclude(driver, outcome, pending.asked(), &room);
+        drop(room);
+        match next {
+            Next::Request => unparsed = go_on(driver, state),
+            Next::Leave(leave) => return leave_with(driver, state, leave),
+        }
+    }
     loop {
         if unparsed {
             match parse_head(&state.input, limits) {
@@ -75,19 +106,10 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
                     state.head_due = NEVER;
                     match serve(driver, state, head) {
                         Next::Request => {
-                            driver.count_work(REQUEST_WORK);
-                            driver.share_worker();
-                            unparsed = !state.input.is_empty();
-                            if unparsed {
-                                state.begin_head(driver.now(), options);
-                            }
+                            unparsed = go_on(driver, state);
                             continue;
                         }
-                        Next::Leave(leave) => {
-                            let input = std::mem::take(&mut state.input);
-                            driver.link.poller.buffers.give(input);
-                            return leave;
-                        }
+                        Next::Leave(leave) => return leave_with(driver, state, leave),
                     }
                 }
                 Ok(None) => {}
@@ -102,8 +124,27 @@ pub(crate) fn run<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::S
     }
 }
 
+/// A request has been answered. Whether the next one has begun.
+fn go_on<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>) -> bool {
+    driver.count_work(REQUEST_WORK);
+    driver.share_worker();
+    let has_begun = !state.input.is_empty();
+    if has_begun {
+        state.begin_head(driver.now(), &driver.link.poller.front.options);
+    }
+    has_begun
+}
+
+fn leave_with<A: App>(driver: &Driver<'_, A>, state: &mut HttpState<A>, leave: Leave) -> Leave {
+    // Behind a request that is being answered there may be the next one.
+    if leave != Leave::Call || state.input.is_empty() {
+        driver.link.poller.buffers.give(std::mem::take(&mut state.input));
+    }
+    leave
+}
+
 /// Reads what there is. `Ok(false)`: nothing just now.
-fn read_more<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Result<bool, Leave> {
+fn read_more<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>) -> Result<bool, Leave> {
     driver.take_socket_flags();
     if !driver.readiness.may_read() {
         return Ok(false);
@@ -128,7 +169,7 @@ fn read_more<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket
 }
 
 /// There is nothing to read.
-fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) -> Leave {
+fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>) -> Leave {
     let front = &driver.link.poller.front;
     let now = driver.now();
     if driver.readiness.is_broken() {
@@ -168,8 +209,8 @@ fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>) ->
     Leave::Park
 }
 
-/// Reads the rest of one request, has it answered, and sends the answer.
-fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, head: Head) -> Next {
+/// Reads the rest of one request and has it answered, or answers it.
+fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>, head: Head) -> Next {
     let front = driver.link.poller.front.clone();
     front.counters.requests.fetch_add(1, Ordering::Relaxed);
     let path = crate::net::http::path_of(&head.target);
@@ -184,15 +225,19 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
     if let Some(peer) = driver.link.peer {
         request = request.with_peer(peer);
     }
-    let asked_to_stay = stays(&request) && !state.refused;
     let context = |keep_alive: bool| ResponseContext::new(request.method(), request.version(), keep_alive);
-    let (closing, staying) = (context(false), context(true));
+    let asked = Asked {
+        route: limits.name,
+        closing: context(false),
+        staying: context(true),
+        to_stay: stays(&request) && !state.refused,
+    };
 
     let response = if state.refused {
-        Some(overloaded("there are too many connections"))
+        overloaded("there are too many connections")
     } else if wants_upgrade(&request) && front.closing.load(Ordering::Acquire) {
         // A WebSocket that began now would not hear of the shutdown, which may have been said to this connection already.
-        Some(overloaded("the server shuts down"))
+        overloaded("the server shuts down")
     } else if wants_upgrade(&request) {
         match accept_upgrade(&request).and_then(|accept| Ok((accept, front.app.upgrade(&request)?))) {
             Ok((accept, endpoint)) => {
@@ -205,14 +250,25 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
                 }
                 return Next::Leave(Leave::Upgraded);
             }
-            Err(response) => Some(response),
+            Err(response) => response,
         }
     } else {
-        answer(driver, request, limits, &room)
+        return match call(driver, request, asked, limits) {
+            Ok(pending) => {
+                room.leave_taken();
+                state.pending = Some(pending);
+                Next::Leave(Leave::Call)
+            }
+            Err(outcome) => conclude(driver, outcome, asked, &room),
+        };
     };
-    let Some(response) = response else { return Next::Leave(Leave::Drop) };
-    let keep_alive = asked_to_stay && !front.closing.load(Ordering::Acquire);
-    if !send(driver, &response, if keep_alive { staying } else { closing }) {
+    answer(driver, &response, asked)
+}
+
+/// Sends the answer to one request.
+fn answer<A: App>(driver: &mut Driver<'_, A>, response: &Response, asked: Asked) -> Next {
+    let keep_alive = asked.to_stay && !driver.link.poller.front.closing.load(Ordering::Acquire);
+    if !send(driver, response, if keep_alive { asked.staying } else { asked.closing }) {
         return Next::Leave(Leave::Drop);
     }
     if keep_alive {
@@ -222,37 +278,35 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A::Socket>, h
     }
 }
 
-/// What the request's coroutine answers, or what is answered in its stead; `None` when the client has left.
-fn answer<A: App>(
+/// Sends what the request's handler answered, or what is answered in its stead.
+fn conclude<A: App>(
     driver: &mut Driver<'_, A>,
-    request: Request,
-    limits: RouteLimits,
+    outcome: Outcome,
+    asked: Asked,
     room: &BodyRoom<'_, A>,
-) -> Option<Response> {
-    let counters = &driver.link.poller.front.clone().counters;
-    let name = limits.name;
-    match call(driver, request, limits) {
-        Outcome::Answered(response) if room.hold_answer(response.body().len()) => Some(response),
-        Outcome::Answered(_) => {
-            Some(overloaded("there are too many bytes of requests and answers in flight"))
-        }
+) -> Next {
+    let counters = &driver.link.poller.front.counters;
+    let response = match outcome {
+        Outcome::Answered(response) if room.hold_answer(response.body().len()) => response,
+        Outcome::Answered(_) => overloaded("there are too many bytes of requests and answers in flight"),
         Outcome::Failed(ended) => {
             counters.failed_requests.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(route = name, "a request failed: {ended}");
+            tracing::error!(route = asked.route, "a request failed: {ended}");
             let why = match ended {
                 Ended::Cancelled => "the request was cancelled\n",
                 Ended::Overflowed | Ended::Panicked(_) => "the request failed\n",
             };
-            Some(Response::text(500, why))
+            Response::text(500, why)
         }
         Outcome::Expired => {
             counters.expired_requests.fetch_add(1, Ordering::Relaxed);
-            Some(Response::text(504, "the request took too long\n"))
+            Response::text(504, "the request took too long\n")
         }
-        Outcome::Refused => Some(overloaded("there are too many requests in flight")),
-        Outcome::CutOff => Some(overloaded("the server shuts down")),
-        Outcome::Abandoned => None,
-    }
+        Outcome::Refused => overloaded("there are too many requests in flight"),
+        Outcome::CutOff => overloaded("the server shuts down"),
+        Outcome::Abandoned => return Next::Leave(Leave::Drop),
+    };
+    answer(driver, &response, asked)
 }
 
 fn overloaded(why: &'static str) -> Response {
@@ -296,7 +350,7 @@ fn reject<A: App>(driver: &mut Driver<'_, A>, rejection: Rejection) -> Leave {
     }
 }
 
-/// The application panicked outside of a request's own coroutine: in its routing, or in an upgrade.
+/// The application panicked outside of a request's handler: in its routing, or in an upgrade.
 pub(crate) fn fail<A: App>(driver: &mut Driver<'_, A>) {
     driver.link.poller.front.counters.failed_requests.fetch_add(1, Ordering::Relaxed);
     send(driver, &Response::text(500, "the request failed\n"), ResponseContext::CLOSING);

@@ -87,9 +87,16 @@ pub(crate) struct Body<A: App> {
     pub(crate) protocol: Protocol<A>,
 }
 
+impl<A: App> Body<A> {
+    /// Whether a request is being answered.
+    pub(crate) fn is_calling(&self) -> bool {
+        matches!(&self.protocol, Protocol::Http(state) if state.is_calling())
+    }
+}
+
 /// What the connection speaks.
 pub(crate) enum Protocol<A: App> {
-    Http(HttpState<A::Socket>),
+    Http(HttpState<A>),
     Socket(SocketState<A::Socket>),
     /// Nothing any more.
     Goodbye(Goodbye),
@@ -179,12 +186,12 @@ impl<A: App> Link<A> {
         message
     }
 
-    /// A coroutine drives it from now on.
+    /// A coroutine drives it from now on, or answers its requests.
     pub(crate) fn begin_driving(&self) {
         self.poller.front.counters.driven.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It drives it no more.
+    /// None does any more.
     pub(crate) fn end_driving(&self) {
         self.poller.front.counters.driven.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,4 +1,5 @@
-//! One connection: what outlives the coroutine that drives it (`link`), and how it is driven (`driver`, by `runners`).
+//! One connection: what outlives the coroutine that drives it (`link`), and how it is driven (`driver`, by `runners`)
+//! and its requests are answered (`call`).
 //!
 //! ```text
 //!   Link (shared)                        Body (owned by who drives, or lies in the Link while parked)

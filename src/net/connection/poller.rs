@@ -180,14 +180,27 @@ impl<A: App> Poller<A> {
 
     /// Does what [`Flags`] that were signalled demand: here, if this is the home worker, else through the poller.
     pub(crate) fn perform(&self, duty: Duty, link: &Arc<Link<A>>) {
-        if WorkerId::current() == Some(self.home) {
+        if self.is_at_home() {
             self.perform_here(duty, link);
         } else {
-            self.requests.push((duty, Arc::clone(link)));
-            if !self.woken.swap(true, Ordering::AcqRel) {
-                self.set.wake();
-            }
+            self.perform_later(duty, link);
         }
+    }
+
+    /// Has the poller do it. From anywhere, also where no coroutine can be started.
+    pub(crate) fn perform_later(&self, duty: Duty, link: &Arc<Link<A>>) {
+        if duty == Duty::None {
+            return;
+        }
+        self.requests.push((duty, Arc::clone(link)));
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.set.wake();
+        }
+    }
+
+    /// Whether the caller is on its own worker.
+    pub(crate) fn is_at_home(&self) -> bool {
+        WorkerId::current() == Some(self.home)
     }
 
     fn perform_here(&self, duty: Duty, link: &Arc<Link<A>>) {

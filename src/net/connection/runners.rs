@@ -1,110 +1,233 @@
-//! The coroutines that drive connections.
+//! The coroutines that drive connections and answer their requests.
 //!
 //! Most of what connections do takes microseconds and never waits: read a message, answer it, park again. A coroutine for each
-//! would have a stack for each, and the processor's caches would hold none of them. So one coroutine, a *runner*, drives one
-//! connection after another. It becomes a connection's own only where it has to wait: while it waits, for a request or with
-//! a lease in hand, the others find another runner.
+//! would have a stack for each, and the processor's caches would hold none of them. So one coroutine, a *runner*, does one
+//! job after another: it drives a connection, or runs a request's handler, while the connection is parked. It becomes a
+//! job's own only where it has to wait: while it waits, in a handler or with a lease in hand, the others find another
+//! runner.
 //!
 //! ```text
-//!   signal ──► ready ──► runner: drive, drive, drive ──► nothing is ready: ends
+//!   signal ──► ready ──► runner: drive, respond, drive ──► nothing is ready: ends
 //!                          `─ waits: the next runner, which is in the worker's queue already, goes on
 //! ```
 //!
-//! A runner can't know beforehand whether it will have to wait. So whenever it begins with a connection while others are ready,
+//! A runner can't know beforehand whether it will have to wait. So whenever it begins with a job while others are ready,
 //! another runner is in the worker's queue. If it was not needed, it finds nothing to do and ends.
+//!
+//! A runner in which anything was left behind (values in its context, hooks, leases) ends; no job sees what another
+//! left. So does one that may have been cancelled for a request (see [`call`](super::call)).
 
 use std::collections::VecDeque;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
+use crossbeam::atomic::AtomicCell;
 use parking_lot::Mutex;
 
+use super::call::{ended_by, Call, Responding};
 use super::driver::drive;
 use super::link::{Link, NEVER};
-use super::poller::Poller;
+use super::poller::{FrontShared, Poller};
 use crate::net::app::App;
-use crate::runtime::{is_as_started, Spawn, TooManyCoroutines};
+use crate::net::http::Response;
+use crate::net::poller::{Duty, Flags};
+use crate::runtime::{is_as_started, time, Canceller, Ended, Spawn, TooManyCoroutines};
 
-/// So many connections a runner drives, then others of its worker have their turn.
+/// So many jobs a runner does, then others of its worker have their turn.
 const IN_A_ROW: usize = 32;
-/// End hooks of a runner. One that has more, or values in its context, has them from an endpoint: they are not the next
-/// connection's, so it ends.
+/// End hooks of a runner. One that has more, or values in its context, has them from an application: they are not the next
+/// job's, so it ends.
 const HOOKS: usize = 1;
 
-/// One worker's connections that have something to do and nobody who drives them.
+/// What of one worker has something to do, and nobody who does it.
 pub(crate) struct Ready<A: App>(Mutex<Line<A>>);
 
 struct Line<A: App> {
-    links: VecDeque<Arc<Link<A>>>,
+    jobs: VecDeque<Job<A>>,
     /// Whether a runner is in the worker's queue and has not begun.
     runner_comes: bool,
 }
 
+enum Job<A: App> {
+    Drive(Arc<Link<A>>),
+    Respond(Responding<A>),
+}
+
 impl<A: App> Default for Ready<A> {
     fn default() -> Self {
-        Ready(Mutex::new(Line { links: VecDeque::new(), runner_comes: false }))
+        Ready(Mutex::new(Line { jobs: VecDeque::new(), runner_comes: false }))
     }
 }
 
 impl<A: App> Poller<A> {
     /// Has `link`, which has something to do, driven. On the poller's own worker.
     pub(crate) fn have_driven(self: &Arc<Self>, link: &Arc<Link<A>>) {
-        self.ready.0.lock().links.push_back(Arc::clone(link));
+        self.ready.0.lock().jobs.push_back(Job::Drive(Arc::clone(link)));
         if let Err(error) = self.send_runner_to_the_ready() {
             // It is still the last: nothing of this worker has run meanwhile.
-            self.ready.0.lock().links.pop_back();
+            self.ready.0.lock().jobs.pop_back();
             tracing::warn!("a connection is cut off: {error}");
             link.shut_down();
-            self.release(link);
+            self.abandon(link);
         }
     }
 
-    /// Sees that a runner comes if any connection is ready. On the poller's own worker.
+    /// Gives a connection up that is to be driven, and that nobody will drive.
+    fn abandon(&self, link: &Arc<Link<A>>) {
+        // With it goes the request that it waits for, if any, and which keeps the connection alive.
+        if link.body.take().is_some_and(|body| body.is_calling()) {
+            link.end_driving();
+        }
+        self.release(link);
+    }
+
+    /// Sees that a runner comes if anything is ready. On the poller's own worker.
     pub(crate) fn send_runner_to_the_ready(self: &Arc<Self>) -> Result<(), TooManyCoroutines> {
         {
             let mut line = self.ready.0.lock();
-            if line.links.is_empty() || line.runner_comes {
+            if line.jobs.is_empty() || line.runner_comes {
                 return Ok(());
             }
             line.runner_comes = true;
         }
-        let driven = Arc::new(AtomicU64::new(NEVER));
-        let (poller, left) = (Arc::downgrade(self), Arc::clone(&driven));
-        let runner = Arc::clone(self);
+        let runner = Arc::new(Runner {
+            poller: Arc::clone(self),
+            driven: AtomicU64::new(NEVER),
+            call: AtomicCell::new(None),
+            canceller: OnceLock::new(),
+        });
+        let (front, known) = (Arc::clone(&self.front), Arc::downgrade(&runner));
         let sent = Spawn::new()
             .here()
-            .on_end(move || after_overflow(&poller, &left))
-            .try_start(move || runner.run_ready(&driven));
+            .on_end(move || runner.after_overflow())
+            .try_start(move || run_ready(&known, &front));
         sent.map(drop).inspect_err(|_| self.ready.0.lock().runner_comes = false)
     }
+}
 
-    /// A runner's life.
-    fn run_ready(self: &Arc<Self>, driven: &AtomicU64) {
-        self.ready.0.lock().runner_comes = false;
-        let mut in_a_row = 0;
-        loop {
-            let Some(link) = self.ready.0.lock().links.pop_front() else { return };
-            // Should there be too many coroutines for it, this one goes on as far as it does not have to wait.
-            let _ = self.send_runner_to_the_ready();
-            driven.store(link.token, Ordering::Relaxed);
-            drive(link);
-            driven.store(NEVER, Ordering::Relaxed);
-            in_a_row += 1;
-            if !is_as_started(HOOKS) || in_a_row >= IN_A_ROW && self.send_runner_to_the_ready().is_ok() {
+/// What must be known of a runner when its stack is lost. It belongs to the hook at the runner's end: a handler may
+/// overflow the stack, and what lies there is lost then, so that there is nothing that keeps a connection or a poller.
+struct Runner<A: App> {
+    poller: Arc<Poller<A>>,
+    /// The token of the connection that it drives; [`NEVER`] for none.
+    driven: AtomicU64,
+    /// Whose handler it runs.
+    call: AtomicCell<Option<Arc<Call<A>>>>,
+    /// Its own, once it has run a handler.
+    canceller: OnceLock<Canceller>,
+}
+
+/// A runner's life.
+fn run_ready<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
+    // Clients that send one request behind the other have one runner follow the other, and the worker looks at its sockets
+    // when its queue is empty.
+    time::let_sockets_be_seen();
+    if let Some(runner) = runner.upgrade() {
+        runner.poller.ready.0.lock().runner_comes = false;
+    }
+    for in_a_row in 1.. {
+        let Some(this) = runner.upgrade() else { return };
+        let Some(job) = this.next() else { return };
+        let mut others_are_due = in_a_row >= IN_A_ROW;
+        let responding = match job {
+            Job::Drive(link) => this.drive(link),
+            Job::Respond(responding) => Some(responding),
+        };
+        if let Some(Responding { call, request }) = responding {
+            if !is_as_started(HOOKS) {
+                this.leave_to_the_next(Responding { call, request });
+                return;
+            }
+            if call.begin(this.canceller.get_or_init(Canceller::of_current)) {
+                this.call.store(Some(call));
+                drop(this);
+                let result = catch_unwind(AssertUnwindSafe(|| front.app.respond(request)));
+                let Some(this) = runner.upgrade() else { return };
+                if !this.conclude(result.map_err(ended_by)) {
+                    return;
+                }
+                others_are_due |= time::sockets_are_due();
+            }
+        }
+        if !is_as_started(HOOKS) {
+            return;
+        }
+        if others_are_due {
+            let sent = runner.upgrade().map(|this| this.poller.send_runner_to_the_ready());
+            if matches!(sent, Some(Ok(()))) {
                 return;
             }
         }
     }
 }
 
-/// A stack overflow ends a coroutine without running any `Drop`. The connection it drove would hang for ever, so this, which
-/// runs all the same, cuts it off and gives back what it took; only its memory is lost.
-fn after_overflow<A: App>(poller: &Weak<Poller<A>>, driven: &AtomicU64) {
-    let token = driven.load(Ordering::Relaxed);
-    let Some(poller) = poller.upgrade().filter(|_| token != NEVER) else { return };
-    if let Some(link) = poller.link(token) {
-        link.end_driving();
-        link.shut_down();
-        poller.release(&link);
+impl<A: App> Runner<A> {
+    fn next(&self) -> Option<Job<A>> {
+        let job = self.poller.ready.0.lock().jobs.pop_front()?;
+        // Should there be too many coroutines for it, this one goes on as far as it does not have to wait.
+        let _ = self.poller.send_runner_to_the_ready();
+        Some(job)
+    }
+
+    fn drive(&self, link: Arc<Link<A>>) -> Option<Responding<A>> {
+        self.driven.store(link.token, Ordering::Relaxed);
+        let responding = drive(link);
+        self.driven.store(NEVER, Ordering::Relaxed);
+        responding
+    }
+
+    /// The application has left something in this coroutine: a handler that begins here would see it.
+    fn leave_to_the_next(&self, responding: Responding<A>) {
+        self.poller.ready.0.lock().jobs.push_front(Job::Respond(responding));
+        // Without one it waits until the poller sends one.
+        let _ = self.poller.send_runner_to_the_ready();
+    }
+
+    /// The handler has ended with `result`: has its connection go on. `false`: this coroutine must not.
+    fn conclude(&self, result: Result<Response, Ended>) -> bool {
+        let Some(call) = self.call.take() else { return false };
+        let is_cancelled = matches!(result, Err(Ended::Cancelled));
+        if !call.end(result) {
+            return false;
+        }
+        let link = &call.link;
+        let duty = link.state.signal(Flags::OUTCOME);
+        if is_cancelled || !self.poller.is_at_home() {
+            self.poller.perform_later(duty, link);
+            return false;
+        }
+        if duty != Duty::Start || !is_as_started(HOOKS) {
+            self.poller.perform(duty, link);
+            return true;
+        }
+        let link = Arc::clone(link);
+        drop(call);
+        if let Some(next) = self.drive(link) {
+            // Of the others each has its turn before the second request of this one.
+            self.poller.ready.0.lock().jobs.push_back(Job::Respond(next));
+            let _ = self.poller.send_runner_to_the_ready();
+        }
+        true
+    }
+
+    /// A stack overflow ends a coroutine without running any `Drop`. The connection it drove would hang for ever, so this,
+    /// which runs all the same, cuts it off and gives back what it took; only its memory is lost. One whose handler it ran
+    /// goes on.
+    fn after_overflow(&self) {
+        if let Some(call) = self.call.take() {
+            if call.end(Err(Ended::Overflowed)) {
+                self.poller.perform_later(call.link.state.signal(Flags::OUTCOME), &call.link);
+            }
+        }
+        let token = self.driven.load(Ordering::Relaxed);
+        if token == NEVER {
+            return;
+        }
+        if let Some(link) = self.poller.link(token) {
+            link.end_driving();
+            link.shut_down();
+            self.poller.release(&link);
+        }
     }
 }
