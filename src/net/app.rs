@@ -9,8 +9,9 @@ use super::http::{Method, Request, Response};
 pub trait Handler: Send + Sync + 'static {
     /// The answer to `request`.
     ///
-    /// Runs in a coroutine of its own, which it may block with the runtime's means (a pool's checkout, a
-    /// sleep). It may be cancelled there when the request runs past its hard limit. A panic is answered with 500.
+    /// Runs in a coroutine that does nothing else meanwhile and begins with an empty context, and which it may block with
+    /// the runtime's means (a pool's checkout, a sleep). It may be cancelled there when the request runs past its hard
+    /// limit. A panic is answered with 500.
     fn respond(&self, request: Request) -> Response;
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Counters {
     pub(crate) failed_requests: AtomicU64,
     pub(crate) expired_requests: AtomicU64,
     pub(crate) upgrades: AtomicU64,
-    /// Requests whose coroutine has not ended.
+    /// Requests whose handler has not ended.
     pub(crate) in_flight: AtomicU64,
     /// Bytes taken of [`NetOptions::max_buffered_bytes`].
     pub(crate) buffered_bytes: AtomicU64,
@@ -43,7 +43,8 @@ pub(crate) struct Counters {
 pub struct FrontStatus {
     /// Connections that are open.
     pub connections: u64,
-    /// Of these, connections that have a coroutine just now; the others are parked.
+    /// Of these, connections that have a coroutine just now, which drives them or answers their request; the others are
+    /// parked.
     pub driven: u64,
     /// Connections accepted since the start, those that were refused among them.
     pub accepted: u64,
@@ -59,7 +60,7 @@ pub struct FrontStatus {
     pub expired_requests: u64,
     /// Connections that became WebSockets.
     pub upgrades: u64,
-    /// HTTP requests whose coroutine has not ended, those among them that were answered with 504 before.
+    /// HTTP requests whose handler has not ended, those among them that were answered with 504 before.
     pub in_flight: u64,
     /// Bytes of requests' bodies and large WebSocket messages that are held just now.
     pub buffered_bytes: u64,

@@ -123,12 +123,7 @@ pub(crate) fn call<A: App>(
         link: Arc::clone(driver.link),
         asked,
         limits,
-        progress: Mutex::new(Progress {
-            state: State::Running,
-            canceller: None,
-            watch: None,
-            counts: true,
-        }),
+        progress: Mutex::new(Progress { state: State::Running, canceller: None, watch: None, counts: true }),
         reserved: Charge::default(),
     });
     // Weak: what lies on a runner's stack is never dropped should that overflow, and the connection is not to be lost.
@@ -208,6 +203,7 @@ impl<A: App> Call<A> {
     /// If it was in time, the connection is still to be told.
     #[must_use]
     pub(crate) fn end(&self, result: Result<Response, Ended>) -> bool {
+        // The watch and the count go first: who has its answer finds none of them.
         self.release();
         self.settle(match result {
             Ok(response) => State::Answered(response),

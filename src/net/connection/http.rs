@@ -61,7 +61,6 @@ impl<A: App> HttpState<A> {
         self.pending.is_some()
     }
 
-
     /// The first byte of a head is there.
     fn begin_head(&mut self, now: u64, options: &NetOptions) {
         self.idle_due = NEVER;

@@ -2,7 +2,7 @@
 //!
 //! A worker has one queue of what is ready. Were a connection with much to do to go to its end after each turn, then with
 //! a hundred of those everybody else would wait for a hundred turns, and not once: a request passes the queue for
-//! its poller, its connection, its own coroutine and its connection again. So those who have used their turn up wait
+//! its poller and for a runner, and again after each wait. So those who have used their turn up wait
 //! in a line of their own, and only a few of them are in the worker's queue at a time.
 //!
 //! ```text

@@ -1,5 +1,7 @@
 //! Reading a request's head: request line and header fields.
 
+use std::mem::MaybeUninit;
+
 use super::headers::Headers;
 use super::request::{Method, Version};
 
@@ -40,9 +42,9 @@ impl Rejection {
 
 /// Parses the head at the start of `input`: the head and its length, or `None` when it is not complete yet.
 pub(crate) fn parse_head(input: &[u8], limits: HeadLimits) -> Result<Option<(Head, usize)>, Rejection> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    let length = match parsed.parse(input) {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match parsed.parse_with_uninit_headers(input, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => {
             check_partial(input, limits)?;

@@ -66,6 +66,12 @@ fn a_body_in_tiny_chunks_leaves_the_worker_to_others() {
 }
 
 #[test]
+fn requests_behind_each_other_without_end_leave_the_worker_to_others() {
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    others_are_answered_beside(request, request);
+}
+
+#[test]
 fn messages_that_take_long_leave_the_worker_to_others_after_their_time_not_after_their_number() {
     let server = Server::start(NetOptions::default());
     let mut socket = server.socket("/toil");

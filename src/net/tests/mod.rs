@@ -1,6 +1,7 @@
 //! The front over real sockets.
 
 mod accepting;
+mod calls;
 mod fairness;
 mod http;
 mod lifecycle;
@@ -86,6 +87,19 @@ impl Handler for TestApp {
                 time::sleep(Duration::from_secs(3_600));
                 Response::text(200, "never")
             }
+            // Past its hard limit, and without a wait.
+            "/spin/hang" => {
+                let until = Instant::now() + Duration::from_millis(300);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                Response::text(200, "spun\n")
+            }
+            // What the coroutine's context held.
+            "/context" => {
+                let before = Context::set(Word(Message::text(request.query().unwrap_or_default())));
+                Response::text(200, format!("{:?}", before.map(|word| word.0)))
+            }
             path => match path.strip_prefix("/reserve/") {
                 Some(then) => reserve(&self.told, &request, then),
                 None => Response::text(404, "not here\n"),
@@ -136,6 +150,10 @@ impl App for TestApp {
             "/context" => Kind::Context,
             "/toil" => Kind::Toil(Arc::default()),
             "/panic" => panic!("a test's own panic"),
+            "/leave" => {
+                Context::set(Word(Message::text("left by an upgrade")));
+                return Err(Response::text(404, "no WebSocket here\n"));
+            }
             _ => return Err(Response::text(404, "no WebSocket here\n")),
         };
         Ok(TestSocket { kind, told: self.told.clone() })

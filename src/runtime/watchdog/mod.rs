@@ -12,7 +12,7 @@
 //! ```
 //!
 //! It never ends a worker and never takes anything away from a coroutine. What happens at the hard
-//! limit is the owner's business: an HTTP request has a coroutine of its own, which can be
+//! limit is the owner's business: an HTTP request's coroutine does nothing else meanwhile, and can be
 //! cancelled while its connection answers; a frame does not yield, so it can only be warned of.
 //! A coroutine that never yields shows as a stall of its worker, in the log and to [`Watchdog::stalled`],
 //! from which readiness is told.

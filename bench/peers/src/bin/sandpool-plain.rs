@@ -17,6 +17,8 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 struct Empty;
 
 impl Sandbox for Empty {
+    const RESETS_ON_DEEP_STACK: bool = false;
+
     fn reset(&mut self) -> Result<(), AnyError> {
         Ok(())
     }
