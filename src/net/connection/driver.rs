@@ -81,9 +81,11 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<Responding<A>> {
             }
             Ok(leave @ (Leave::Park | Leave::Call)) => {
                 body.readiness = driver.readiness;
-                *link.waiter.lock() = None;
-                driver.waiter = None;
                 let parks = leave == Leave::Park;
+                // An endpoint may have had it made as well.
+                if driver.waiter.take().is_some() || parks {
+                    *link.waiter.lock() = None;
+                }
                 if parks {
                     link.end_driving();
                 }

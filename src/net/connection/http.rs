@@ -210,7 +210,8 @@ fn rest<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>) -> Leave {
 
 /// Reads the rest of one request and has it answered, or answers it.
 fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>, head: Head) -> Next {
-    let front = driver.link.poller.front.clone();
+    let link = driver.link;
+    let front = &link.poller.front;
     front.counters.requests.fetch_add(1, Ordering::Relaxed);
     let path = crate::net::http::path_of(&head.target);
     let limits = front.app.route_limits(&head.method, path);
