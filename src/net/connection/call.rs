@@ -78,6 +78,21 @@ struct Progress {
     counts: bool,
 }
 
+impl Progress {
+    /// Whether `state` came first.
+    fn settle(&mut self, state: State) -> bool {
+        let first = matches!(self.state, State::Running);
+        if first {
+            self.state = state;
+        }
+        first
+    }
+
+    fn take_held(&mut self) -> (Option<Watch>, bool) {
+        (self.watch.take(), std::mem::take(&mut self.counts))
+    }
+}
+
 enum State {
     Running,
     Answered(Response),
@@ -203,22 +218,21 @@ impl<A: App> Call<A> {
     /// If it was in time, the connection is still to be told.
     #[must_use]
     pub(crate) fn end(&self, result: Result<Response, Ended>) -> bool {
-        // The watch and the count go first: who has its answer finds none of them.
-        self.release();
-        self.settle(match result {
+        let state = match result {
             Ok(response) => State::Answered(response),
             Err(ended) => State::Failed(ended),
-        })
+        };
+        let (first, held) = {
+            let mut progress = self.progress.lock();
+            (progress.settle(state), progress.take_held())
+        };
+        self.give_back(held);
+        first
     }
 
     /// Whether `state` came first.
     fn settle(&self, state: State) -> bool {
-        let mut progress = self.progress.lock();
-        let first = matches!(progress.state, State::Running);
-        if first {
-            progress.state = state;
-        }
-        first
+        self.progress.lock().settle(state)
     }
 
     /// Cancels the handler. By who has settled the call.
@@ -231,11 +245,12 @@ impl<A: App> Call<A> {
 
     /// The handler has ended, or never begins: it is neither watched nor counted any more.
     fn release(&self) {
-        let (watch, counts) = {
-            let mut progress = self.progress.lock();
-            (progress.watch.take(), std::mem::take(&mut progress.counts))
-        };
-        // Outside of the lock: with it goes a reference to this call.
+        let held = self.progress.lock().take_held();
+        self.give_back(held);
+    }
+
+    /// Outside of the lock: with the watch goes a reference to this call.
+    fn give_back(&self, (watch, counts): (Option<Watch>, bool)) {
         drop(watch);
         if counts {
             self.link.poller.front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
