@@ -159,4 +159,4 @@ def shown(arguments: list[str]) -> str:
     """A command line as a person would type it, without this machine's paths and ports."""
     line = " ".join(f"'{word}'" if re.search(r"[\s{}\"]", word) else word for word in arguments)
     line = line.replace(str(BUILT), "target/release").replace(str(ROOT) + "/", "")
-    return re.sub(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:PORT", line)
+    return re.sub(r"--watch \d+", "--watch PID", re.sub(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:PORT", line))

@@ -47,6 +47,8 @@ struct Line<A: App> {
     jobs: VecDeque<Job<A>>,
     /// Whether a runner is in the worker's queue and has not begun.
     runner_comes: bool,
+    /// Whether a runner has ended with others ready, and no other has begun since.
+    row_has_ended: bool,
 }
 
 enum Job<A: App> {
@@ -56,7 +58,7 @@ enum Job<A: App> {
 
 impl<A: App> Default for Ready<A> {
     fn default() -> Self {
-        Ready(Mutex::new(Line { jobs: VecDeque::new(), runner_comes: false }))
+        Ready(Mutex::new(Line { jobs: VecDeque::new(), runner_comes: false, row_has_ended: false }))
     }
 }
 
@@ -121,11 +123,24 @@ struct Runner<A: App> {
 /// A runner's life.
 fn run_ready<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
     // Clients that send one request behind the other have one runner follow the other, and the worker looks at its sockets
-    // when its queue is empty.
-    time::let_sockets_be_seen();
-    if let Some(runner) = runner.upgrade() {
-        runner.poller.ready.0.lock().runner_comes = false;
+    // when its queue is empty. Not after one that waits: the others would begin one at a time, each after all that have begun.
+    let follows_one_that_has_ended =
+        runner.upgrade().is_some_and(|this| std::mem::take(&mut this.poller.ready.0.lock().row_has_ended));
+    if follows_one_that_has_ended {
+        time::let_sockets_be_seen();
     }
+    if let Some(this) = runner.upgrade() {
+        this.poller.ready.0.lock().runner_comes = false;
+    }
+    do_jobs(runner, front);
+    if let Some(this) = runner.upgrade() {
+        let mut line = this.poller.ready.0.lock();
+        line.row_has_ended = !line.jobs.is_empty();
+    }
+}
+
+/// Does what is ready, until nothing is, or the runner is to end.
+fn do_jobs<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
     for in_a_row in 1.. {
         let Some(this) = runner.upgrade() else { return };
         let Some(job) = this.next() else { return };

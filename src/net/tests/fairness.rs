@@ -82,3 +82,34 @@ fn messages_that_take_long_leave_the_worker_to_others_after_their_time_not_after
     socket.flush().unwrap();
     assert_eq!(socket.read().unwrap(), Client::text("1"));
 }
+
+/// Each of those that keep their coroutine, as one with a lease does, has its first answer before any has its tenth.
+#[test]
+fn connections_that_keep_their_coroutines_begin_together() {
+    const OTHERS: usize = 32;
+    let server = Server::start(NetOptions::default());
+    let mut first = server.socket("/labour");
+    let mut others: Vec<_> = (0..OTHERS).map(|_| server.socket("/labour")).collect();
+    let all_begun = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&all_begun);
+    let busy = std::thread::spawn(move || {
+        let mut answers = 0;
+        while !seen.load(Ordering::SeqCst) {
+            first.send(Client::text("on")).unwrap();
+            first.read().unwrap();
+            answers += 1;
+        }
+        answers
+    });
+    for socket in &mut others {
+        socket.send(Client::text("begin")).unwrap();
+    }
+    // The others of the same worker go on as well: what has begun is always ready again.
+    for socket in &mut others {
+        assert_eq!(socket.read().unwrap(), Client::text("begin"));
+        socket.send(Client::text("on")).unwrap();
+    }
+    all_begun.store(true, Ordering::SeqCst);
+    let answers = busy.join().unwrap();
+    assert!(answers < 10, "one had {answers} answers before all had their first");
+}

@@ -144,6 +144,7 @@ impl App for TestApp {
         let kind = match request.path() {
             "/echo" => Kind::Echo,
             "/hold" => Kind::Hold,
+            "/labour" => Kind::Labour,
             "/deadline" => Kind::Deadline(Some(Instant::now() + Duration::from_millis(300))),
             "/flood" => Kind::Flood,
             "/patient" => Kind::Patient(None),
@@ -175,6 +176,8 @@ enum Kind {
     Echo,
     /// Holds something from the message "hold" to the message "let go".
     Hold,
+    /// Holds something from its first message on, and takes two milliseconds for each.
+    Labour,
     Deadline(Option<Instant>),
     /// Answers with what the coroutine's context held, and puts the message there.
     Context,
@@ -231,6 +234,13 @@ impl Endpoint for TestSocket {
                 held.0 = Some(std::rc::Rc::new(Guarded(self.told.events.clone())));
             }
             (Kind::Hold, Message::Text(text)) if &**text == "let go" => held.0 = None,
+            (Kind::Labour, _) => {
+                held.0 = Some(std::rc::Rc::new(Guarded(self.told.events.clone())));
+                let until = Instant::now() + Duration::from_millis(2);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+            }
             (_, Message::Text(text)) if text.starts_with("overflow") => out.text(overflow(0).to_string()),
             (Kind::Flood, _) => return self.flood(out),
             (Kind::Context, _) => {
