@@ -91,6 +91,8 @@ pub struct VoiceActivity {
     resampler: ToSixteenKhz,
     /// Whether the resampler has missed what came last.
     resampler_is_behind: bool,
+    /// Sample frames of the stream so far, listened to or not.
+    seen: u64,
     frames: Frames,
     scores: Scores,
     decision: Decision,
@@ -103,6 +105,7 @@ impl VoiceActivity {
             stream,
             resampler: ToSixteenKhz::new(stream, KERNEL),
             resampler_is_behind: false,
+            seen: 0,
             frames: Frames { frame: [0.0; FRAME], filled: 0 },
             scores: Scores::new(),
             decision: Decision::new(stream, parameters),
@@ -114,6 +117,7 @@ impl VoiceActivity {
         self.stream = stream;
         self.resampler.start(stream);
         self.resampler_is_behind = false;
+        self.seen = 0;
         self.frames.filled = 0;
         self.scores.forget();
         self.decision = Decision::new(stream, parameters);
@@ -129,7 +133,9 @@ impl VoiceActivity {
     pub fn process(&mut self, block: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
         if std::mem::take(&mut self.resampler_is_behind) {
             self.resampler.start(self.stream);
+            self.begin_anew_here();
         }
+        self.seen += (block.len() / self.stream.channels) as u64;
         let VoiceActivity { resampler, frames, scores, decision, .. } = self;
         resampler.process(block, |samples| {
             frames.fill(samples, |frame| {
@@ -138,9 +144,17 @@ impl VoiceActivity {
         });
     }
 
-    /// The same for a block that somebody else has converted to 16 kHz mono already.
-    pub(crate) fn process_narrow_band(&mut self, samples: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
-        self.resampler_is_behind = true;
+    /// The same for a block of `frames` that somebody else has converted to 16 kHz mono already.
+    pub(crate) fn process_narrow_band(
+        &mut self,
+        frames: u64,
+        samples: &[f32],
+        mut on_event: impl FnMut(SpeechEvent),
+    ) {
+        if !std::mem::replace(&mut self.resampler_is_behind, true) {
+            self.begin_anew_here();
+        }
+        self.seen += frames;
         let VoiceActivity { frames, scores, decision, .. } = self;
         frames.fill(samples, |frame| {
             decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
@@ -149,7 +163,15 @@ impl VoiceActivity {
 
     /// The next so many sample frames of the stream are not listened to. They count for positions all the same.
     pub fn skip(&mut self, frames: u64) {
-        self.decision.skipped += frames;
+        self.seen += frames;
+        self.decision.skip(frames);
+    }
+
+    /// From here on somebody else converts the stream, and has kept back other samples for later: the next piece of 16 ms
+    /// begins here.
+    fn begin_anew_here(&mut self) {
+        self.frames.filled = 0;
+        self.decision.go_to(self.seen);
     }
 
     /// Whether somebody speaks, hang-over included: between `Started` and `Stopped`.
@@ -368,6 +390,19 @@ impl Decision {
             }
         }
         None
+    }
+
+    /// So many sample frames are not listened to, and are no voice.
+    fn skip(&mut self, frames: u64) {
+        self.skipped += frames;
+        if !self.speaking {
+            self.voice_since = self.voice_since.map(|since| since + frames);
+        }
+    }
+
+    /// The next piece begins at that sample frame, which is not before the end of the last.
+    fn go_to(&mut self, place: u64) {
+        self.skipped += place.saturating_sub(self.position(self.decided));
     }
 
     /// The sample frame at which that piece of 16 ms begins.

@@ -142,7 +142,7 @@ impl Listening {
         if let Some(voice) = self.voice.as_deref_mut().filter(|_| self.hears_voice) {
             let on_event = |event| tell(&mut self.events, Event::Speech(event));
             match narrow_band {
-                Some(samples) => voice.process_narrow_band(samples, on_event),
+                Some(samples) => voice.process_narrow_band(frames, samples, on_event),
                 None => voice.process(block, on_event),
             }
         }

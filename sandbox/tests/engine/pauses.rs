@@ -139,3 +139,33 @@ fn what_is_not_listened_to_counts_for_the_place_of_speech_all_the_same() {
         }
     }
 }
+
+#[test]
+fn however_often_genre_is_switched_speech_keeps_its_place() {
+    for rate in [SampleRate::Hz48000, SampleRate::Hz8000] {
+        let mut pcm = vec![0.0; 6 * rate.hz() as usize];
+        pcm.extend(&speech(rate, Channels::Mono)[..3 * rate.hz() as usize]);
+        let started = |switches: usize| {
+            let update = settings(rate).with("quality", "balanced").with("voice_activity", true);
+            let mut sandbox = sandbox(update);
+            let mut place = None;
+            for (index, block) in pcm.chunks_exact(rate.hz() as usize / 50).enumerate() {
+                let genre = index < switches && index % 2 == 1;
+                let wished = SettingsUpdate::default().with("genre", genre);
+                let changed = sandbox.settings().with(&wished).unwrap();
+                sandbox.configure(&changed).unwrap();
+                through(&mut sandbox, block, false);
+                for event in sandbox.events() {
+                    if let Event::Speech(SpeechEvent::Started { at }) = event {
+                        place = place.or(Some(*at));
+                    }
+                }
+            }
+            place.unwrap()
+        };
+        let (expected, found) = (started(0), started(280));
+        // Two pieces of 16 ms.
+        let tolerance = u64::from(rate.hz()) * 32 / 1_000;
+        assert!(found.abs_diff(expected) <= tolerance, "{found}, not {expected} at {rate:?}");
+    }
+}
