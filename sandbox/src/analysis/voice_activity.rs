@@ -472,4 +472,16 @@ mod tests {
         let with_gaps: Vec<f32> = (0..100).map(|index| if index % 4 == 3 { 0.1 } else { 0.9 }).collect();
         assert_eq!(told(Default::default(), &with_gaps), []);
     }
+
+    #[test]
+    fn what_is_not_listened_to_makes_no_click_speech() {
+        let mut decision = Decision::new(STREAM, &VoiceActivityParameters::default());
+        assert_eq!(decision.next(0.9), None);
+        decision.skip(44_100);
+        assert_eq!(decision.next(0.9), None, "32 ms of voice");
+        assert_eq!(decision.next(0.9), None);
+        // 64 ms, which are told where they were heard.
+        let Some(SpeechEvent::Started { at }) = decision.next(0.9) else { panic!("not told") };
+        assert_eq!(at, 44_100);
+    }
 }
