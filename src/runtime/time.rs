@@ -68,9 +68,7 @@ pub(crate) fn let_sockets_be_seen() {
     assert_can_wait("let_sockets_be_seen");
     match WorkerId::current() {
         Some(worker) if coroutine::is_coroutine() && worker::poll_is_due(worker) => {
-            worker::mark_running(None);
-            poll_sockets(worker);
-            resumed();
+            told_to_the_worker(|| poll_sockets(worker));
         }
         _ => {}
     }

@@ -55,7 +55,6 @@ pub fn worker_activity(worker: WorkerId) -> Option<CoroutineId> {
 }
 
 /// Notes that the current worker runs `id` from here on.
-#[inline]
 pub(super) fn mark_running(id: Option<CoroutineId>) {
     if let Some(state) = WorkerId::current().and_then(WorkerId::state) {
         state.running.store(id.map_or(0, CoroutineId::get), Ordering::Relaxed);

@@ -93,9 +93,7 @@ pub struct VoiceActivity {
     resampler_is_behind: bool,
     /// Sample frames of the stream so far, listened to or not.
     seen: u64,
-    frames: Frames,
-    scores: Scores,
-    decision: Decision,
+    listener: Listener,
 }
 
 impl VoiceActivity {
@@ -106,9 +104,12 @@ impl VoiceActivity {
             resampler: ToSixteenKhz::new(stream, KERNEL),
             resampler_is_behind: false,
             seen: 0,
-            frames: Frames { frame: [0.0; FRAME], filled: 0 },
-            scores: Scores::new(),
-            decision: Decision::new(stream, parameters),
+            listener: Listener {
+                frame: [0.0; FRAME],
+                filled: 0,
+                scores: Scores::new(),
+                decision: Decision::new(stream, parameters),
+            },
         }
     }
 
@@ -118,14 +119,14 @@ impl VoiceActivity {
         self.resampler.start(stream);
         self.resampler_is_behind = false;
         self.seen = 0;
-        self.frames.filled = 0;
-        self.scores.forget();
-        self.decision = Decision::new(stream, parameters);
+        self.listener.filled = 0;
+        self.listener.scores.forget();
+        self.listener.decision = Decision::new(stream, parameters);
     }
 
     /// Changes parameters in mid-stream; they hold from the next 16 ms on.
     pub fn set(&mut self, parameters: &VoiceActivityParameters) {
-        self.decision.limits = Limits::new(self.stream, parameters);
+        self.listener.decision.limits = Limits::new(self.stream, parameters);
     }
 
     /// Listens to whole sample frames. Each event is handed to `on_event`, in the order of the stream: at most one for
@@ -136,12 +137,8 @@ impl VoiceActivity {
             self.begin_anew_here();
         }
         self.seen += (block.len() / self.stream.channels) as u64;
-        let VoiceActivity { resampler, frames, scores, decision, .. } = self;
-        resampler.process(block, |samples| {
-            frames.fill(samples, |frame| {
-                decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
-            });
-        });
+        let VoiceActivity { resampler, listener, .. } = self;
+        resampler.process(block, |samples| listener.hear(samples, &mut on_event));
     }
 
     /// The same for a block of `frames` that somebody else has converted to 16 kHz mono already.
@@ -149,53 +146,52 @@ impl VoiceActivity {
         &mut self,
         frames: u64,
         samples: &[f32],
-        mut on_event: impl FnMut(SpeechEvent),
+        on_event: impl FnMut(SpeechEvent),
     ) {
         if !std::mem::replace(&mut self.resampler_is_behind, true) {
             self.begin_anew_here();
         }
         self.seen += frames;
-        let VoiceActivity { frames, scores, decision, .. } = self;
-        frames.fill(samples, |frame| {
-            decision.next(scores.next(frame)).into_iter().for_each(&mut on_event);
-        });
+        self.listener.hear(samples, on_event);
     }
 
     /// The next so many sample frames of the stream are not listened to. They count for positions all the same.
     pub fn skip(&mut self, frames: u64) {
         self.seen += frames;
-        self.decision.skip(frames);
+        self.listener.decision.skip(frames);
     }
 
     /// From here on somebody else converts the stream, and has kept back other samples for later: the next piece of 16 ms
     /// begins here.
     fn begin_anew_here(&mut self) {
-        self.frames.filled = 0;
-        self.decision.go_to(self.seen);
+        self.listener.filled = 0;
+        self.listener.decision.go_to(self.seen);
     }
 
     /// Whether somebody speaks, hang-over included: between `Started` and `Stopped`.
     pub fn is_speaking(&self) -> bool {
-        self.decision.speaking
+        self.listener.decision.speaking
     }
 
     /// The last score, from 0 (no voice) to 1 (a voice); 0 for what is silent or steady.
     pub fn score(&self) -> f32 {
-        self.decision.score
+        self.listener.decision.score
     }
 }
 
-/// Cuts samples into pieces of 16 ms.
+/// Makes events of samples at 16 kHz.
 #[derive(Debug)]
-struct Frames {
+struct Listener {
     frame: [f32; FRAME],
     /// How much of `frame` is filled.
     filled: usize,
+    scores: Scores,
+    decision: Decision,
 }
 
-impl Frames {
-    /// Hands each piece to `next` when it is full.
-    fn fill(&mut self, mut samples: &[f32], mut next: impl FnMut(&mut [f32; FRAME])) {
+impl Listener {
+    /// Cuts samples into pieces of 16 ms, and judges each when it is full.
+    fn hear(&mut self, mut samples: &[f32], mut on_event: impl FnMut(SpeechEvent)) {
         while !samples.is_empty() {
             let (now, later) = samples.split_at((FRAME - self.filled).min(samples.len()));
             self.frame[self.filled..][..now.len()].copy_from_slice(now);
@@ -203,7 +199,7 @@ impl Frames {
             samples = later;
             if self.filled == FRAME {
                 self.filled = 0;
-                next(&mut self.frame);
+                self.decision.next(self.scores.next(&mut self.frame)).into_iter().for_each(&mut on_event);
             }
         }
     }

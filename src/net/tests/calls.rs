@@ -75,12 +75,7 @@ fn overflow_in_this_process() {
 
 #[test]
 fn a_request_that_overflows_takes_no_other_along() {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["net::tests::calls::overflow_in_this_process", "--exact", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("survived"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    survives_alone("net::tests::calls::overflow_in_this_process");
 }
 
 #[test]

@@ -247,10 +247,5 @@ fn overflow_in_this_process() {
 
 #[test]
 fn an_overflowing_request_gets_500() {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["net::tests::http::overflow_in_this_process", "--exact", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("survived"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    survives_alone("net::tests::http::overflow_in_this_process");
 }

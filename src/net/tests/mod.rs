@@ -302,6 +302,16 @@ fn toil(done: &Arc<AtomicU64>, out: &Outbox) -> Flow {
     Flow::Continue
 }
 
+/// Runs an ignored test in a process of its own, for it may end it; it is to print "survived" at its end.
+fn survives_alone(test: &str) {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("survived"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// A front on a port of its own, shut down when it goes.
 struct Server {
     front: FrontHandle,

@@ -461,12 +461,7 @@ fn overflow_in_this_process() {
 
 #[test]
 fn an_overflowing_endpoint_costs_its_own_connection_and_nothing_else() {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["net::tests::socket::overflow_in_this_process", "--exact", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("survived"), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    survives_alone("net::tests::socket::overflow_in_this_process");
 }
 
 #[test]
