@@ -56,9 +56,13 @@ impl Decoder {
 
     /// Clears all state.
     pub(crate) fn init(&mut self, settings: &Settings) -> Result<(), SandboxError> {
+        if self.memory.untouched && self.settings.is_some_and(|current| current.same_stream(settings)) {
+            return Ok(());
+        }
         self.settings = None;
         self.memory.restore(fresh_decoder(settings)?);
         self.settings = Some(*settings);
+        self.memory.untouched = true;
         Ok(())
     }
 
@@ -161,6 +165,24 @@ fn carries_copy(packet: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decoder_that_was_used_is_begun_anew() {
+        let settings = Settings::default();
+        let fresh = Decoder::new(&settings).unwrap();
+        let state = |decoder: &Decoder| decoder.memory.blocks.iter().map(|block| block.0).collect::<Vec<_>>();
+        for packet in [Some(&[0xFC_u8, 0xFF, 0xFE][..]), None] {
+            let mut decoder = Decoder::new(&settings).unwrap();
+            match packet {
+                Some(packet) => drop(decoder.decode(packet, &mut [0.0; 960]).unwrap()),
+                None => drop(decoder.replace_lost(None, &mut [0.0; 960]).unwrap()),
+            }
+            assert!(state(&decoder) != state(&fresh));
+            decoder.init(&settings).unwrap();
+            assert!(state(&decoder) == state(&fresh));
+            assert!(decoder.memory.untouched);
+        }
+    }
 
     #[test]
     fn a_decoder_that_is_not_initialised_is_refused_not_used() {

@@ -60,10 +60,15 @@ impl Encoder {
 
     /// Clears all state and all settings, then puts `settings` in force.
     pub(crate) fn init(&mut self, settings: &Settings) -> Result<(), SandboxError> {
+        if self.memory.untouched && self.settings.as_ref() == Some(settings) {
+            return Ok(());
+        }
         self.settings = None;
         self.memory.restore(fresh_encoder(settings)?);
         self.settings = Some(*settings);
-        self.apply(settings)
+        self.apply(settings)?;
+        self.memory.untouched = true;
+        Ok(())
     }
 
     /// Puts every setting in force that can change in mid-stream, and keeps the signal state.
@@ -165,13 +170,13 @@ impl Encoder {
     ) -> Result<(), SandboxError> {
         let units = pcm.len() / unit;
         let longest_piece = [4, 2, 1].into_iter().find(|piece| units.is_multiple_of(*piece)).unwrap_or(1);
-        joiner.before.0.clone_from(&self.memory.0);
+        joiner.before.copy_from(&self.memory);
         joiner.pieces.clear();
         for piece in pcm.chunks_exact(longest_piece * unit) {
             joiner.pieces.push_with(|out| self.encode_native(piece, settings, out))?;
         }
         if !joiner.pieces_match() {
-            self.memory.0.clone_from(&joiner.before.0);
+            self.memory.copy_from(&joiner.before);
             joiner.pieces.clear();
             self.encode_held(pcm, longest_piece.min(2) * unit, settings, joiner)?;
         }
@@ -247,6 +252,31 @@ mod tests {
         encoder.encode(&pcm[..8 * unit], &mut joiner, &mut packet).unwrap();
         assert_eq!(opus::packet::get_nb_channels(&packet).unwrap(), Channels::Stereo);
         assert_eq!(opus::packet::get_bandwidth(&packet).unwrap(), Bandwidth::Fullband);
+    }
+
+    #[test]
+    fn an_encoder_that_was_used_is_begun_anew_whatever_was_done_with_it() {
+        let settings = Settings::default();
+        let fresh = Encoder::new(&settings).unwrap();
+        let state = |encoder: &Encoder| encoder.memory.blocks.iter().map(|block| block.0).collect::<Vec<_>>();
+        let pcm: Vec<f32> = (0..960).map(|index| 0.3 * (index as f32 * 0.7).sin()).collect();
+        let (mut joiner, mut packet) = (PacketJoiner::default(), Vec::new());
+        let other_bitrate = Settings { bitrate: 64_000, ..settings };
+        type Use<'a> = Box<dyn FnMut(&mut Encoder) + 'a>;
+        let uses: [Use<'_>; 4] = [
+            Box::new(|encoder| encoder.encode(&pcm, &mut joiner, &mut packet).unwrap()),
+            Box::new(|encoder| encoder.apply(&other_bitrate).unwrap()),
+            Box::new(|encoder| encoder.hold(1_101, 1).unwrap()),
+            Box::new(|encoder| encoder.init(&other_bitrate).unwrap()),
+        ];
+        for mut r#use in uses {
+            let mut encoder = Encoder::new(&settings).unwrap();
+            r#use(&mut encoder);
+            assert!(state(&encoder) != state(&fresh));
+            encoder.init(&settings).unwrap();
+            assert!(state(&encoder) == state(&fresh));
+            assert!(encoder.memory.untouched);
+        }
     }
 
     #[test]

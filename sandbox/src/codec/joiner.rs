@@ -24,7 +24,7 @@ impl PacketJoiner {
 
     /// Appends the joined packet to `out`; padded to the length of all pieces together if the bitrate is constant.
     pub(super) fn join(&mut self, constant_bitrate: bool, out: &mut Vec<u8>) -> Result<(), SandboxError> {
-        if self.repacketizer.0.is_empty() {
+        if self.repacketizer.blocks.is_empty() {
             // SAFETY: takes nothing, touches no memory of ours.
             let bytes = unsafe { ffi::opus_repacketizer_get_size() };
             self.repacketizer = StateMemory::new(bytes, "opus_repacketizer_get_size")?;
