@@ -15,7 +15,7 @@ use super::id::CoroutineId;
 use super::pool::tickets::Tickets;
 use super::spawn::{Ending, TooManyCoroutines};
 use super::waiter::Waiter;
-use super::worker;
+use super::{stacks, worker};
 
 pub(crate) struct Local {
     id: Cell<CoroutineId>,
@@ -42,6 +42,7 @@ pub(super) fn take_place() -> Result<Place, TooManyCoroutines> {
     let place = SPAWNED.fetch_add(1, Ordering::Relaxed);
     let taken = Place(());
     if place < limit {
+        stacks::note(place + 1);
         Ok(taken)
     } else {
         Err(TooManyCoroutines { limit })

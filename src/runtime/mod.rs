@@ -36,6 +36,7 @@ mod interrupt;
 mod local;
 mod pool;
 mod spawn;
+mod stacks;
 mod start;
 pub mod time;
 mod waiter;

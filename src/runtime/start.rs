@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, OnceLock};
 use may::coroutine;
 
 use super::worker::{self, WorkerId};
-use super::{deep_stack, local, spawn, waiter};
+use super::{deep_stack, local, spawn, stacks, waiter};
 
 /// How the runtime starts. [`Default`] suits the machine.
 #[derive(Clone, Debug)]
@@ -18,12 +18,6 @@ pub struct RuntimeOptions {
 
 /// The most workers a runtime has; `may` keeps that many selectors inline.
 pub const MAX_WORKERS: usize = 128;
-
-/// How many stacks of ended coroutines are kept for new ones. `may` keeps 1,000, takes the one that has lain there for
-/// longest, and never gives one back: soon each of them has three pages resident, 12 MB for good however few coroutines
-/// there are. A stack that has to be mapped costs system calls, so there are enough for the requests of some hundred busy
-/// connections to come and go.
-const STACKS_KEPT: usize = 256;
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
@@ -78,7 +72,7 @@ static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 pub fn start(options: RuntimeOptions) -> &'static Runtime {
     RUNTIME.get_or_init(|| {
         let config = may::config();
-        config.set_pool_capacity(STACKS_KEPT);
+        stacks::prepare();
         config.set_workers(options.workers).set_worker_pin(options.pin);
         // Another part of the process may have started may's workers before us: what it says is what runs.
         let workers = may::config().get_workers();
@@ -86,6 +80,7 @@ pub fn start(options: RuntimeOptions) -> &'static Runtime {
         local::set_limit(options.max_coroutines);
         install_panic_hook();
         waiter::start_collector();
+        stacks::start_trimmer(workers);
         enlist_workers(workers);
         Runtime { workers }
     })

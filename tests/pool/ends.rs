@@ -6,8 +6,8 @@ use std::sync::{mpsc, Arc};
 use std::time::Duration;
 
 use sandpool::runtime::{
-    spawn, spawn_here, spawn_on, start, time, CheckoutError, CoroutineId, Lease, Pool, RuntimeOptions,
-    WorkerId,
+    spawn, spawn_here, spawn_on, start, time, AnyError, CheckoutError, CoroutineId, Lease, Pool,
+    RuntimeOptions, Sandbox, WorkerId,
 };
 
 use crate::support::{assert_settled, eventually, quiet, quiet_panic, OnReset, Probe, Workshop};
@@ -291,6 +291,34 @@ fn a_lease_carried_into_another_coroutine_opens_nothing_there() {
     owner.join().unwrap();
     eventually("the owner's end takes it back", || pool.status().leased == 0);
     assert_eq!(pool.status().discarded, 1);
+}
+
+/// Two of them are larger than a coroutine's stack.
+struct Bulky([u8; 20 * 1024]);
+
+impl Sandbox for Bulky {
+    fn reset(&mut self) -> Result<(), AnyError> {
+        self.0.fill(0);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sandbox_of_most_of_a_stack_is_built_lent_and_dropped_in_a_coroutine() {
+    let pool = Pool::new(quiet(1), || Ok::<_, std::io::Error>(Bulky([0; 20 * 1024]))).unwrap();
+    let lent = pool.clone();
+    spawn(move || {
+        for discard in [false, true] {
+            let mut lease = lent.checkout().unwrap();
+            lease.enter(|bulky| bulky.0[7] += 1);
+            if discard {
+                lease.discard();
+            }
+        }
+    })
+    .join()
+    .unwrap();
+    assert_eq!((pool.status().created, pool.status().discarded), (1, 1));
 }
 
 #[test]

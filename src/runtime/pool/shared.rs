@@ -200,22 +200,27 @@ impl<S: Sandbox> Shared<S> {
     /// still holds the place.
     #[inline(never)]
     pub(super) fn build(self: &Arc<Self>, home: usize) -> Result<Box<Slot<S>>, BuildError> {
-        let built = catch_unwind(AssertUnwindSafe(|| deep_stack::run(|| (self.factory)())));
-        let sandbox = match built {
-            Ok(Ok(sandbox)) => sandbox,
+        // Also its way into its box is gone there: a coroutine's stack has no room for a large one.
+        let build = || (self.factory)().map(|sandbox| self.place(sandbox, home));
+        match catch_unwind(AssertUnwindSafe(|| deep_stack::run(build))) {
+            Ok(Ok(slot)) => Ok(slot),
             Ok(Err(error)) => {
                 self.statistics.build_failures.add_one();
-                return Err(BuildError::Failed(error));
+                Err(BuildError::Failed(error))
             }
             Err(panic) => {
                 self.statistics.build_failures.add_one();
-                return Err(BuildError::Panicked(panic_message(&*panic).to_owned()));
+                Err(BuildError::Panicked(panic_message(&*panic).to_owned()))
             }
-        };
+        }
+    }
+
+    /// Gives a new sandbox the place that its builder holds.
+    fn place(self: &Arc<Self>, sandbox: S, home: usize) -> Box<Slot<S>> {
         let place =
             self.free_places.lock().pop().expect("one that holds a place in the census finds its number");
         self.statistics.created.add_one();
-        Ok(Slot::new(Arc::clone(self), sandbox, place, home))
+        Slot::new(Arc::clone(self), sandbox, place, home)
     }
 
     /// Says that a sandbox ends, before it is dropped.

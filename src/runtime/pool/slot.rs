@@ -166,10 +166,10 @@ impl<S: Sandbox> Drop for Slot<S> {
     /// May run anywhere: on the stack of a lease, on a worker that frees a coroutine, on a timer's thread. It looks
     /// at nothing that is "current", and nothing leaves it: no panic, no wait.
     fn drop(&mut self) {
-        let sandbox = self.sandbox.take();
-        let end = || {
+        let mut end = || {
             self.shared.report_end(&self.fate, self.place);
-            drop(sandbox);
+            // Where it lies: a coroutine's stack has no room for a large one.
+            self.sandbox = None;
         };
         // Off a coroutine's stack, if this is one: dropping a sandbox, or logging, may take a lot of it. A thread has
         // enough, and one that is ending has no deep stack any more.

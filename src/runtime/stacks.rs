@@ -1,0 +1,137 @@
+//! How many stacks of ended coroutines are kept for new ones.
+//!
+//! `may` keeps up to a fixed number, takes the one that has lain there for longest, and gives none back: soon each of them
+//! is resident, however few coroutines there are. Too few of them cost more: a stack that has to be mapped, touched for
+//! the first time and unmapped again takes longer than most requests.
+//!
+//! So as many are kept as there were coroutines at a time not long ago, and no more. That makes nothing larger than it has
+//! been, and a burst that comes again finds its stacks. The *trimmer*, a thread that sleeps while there is nothing to give
+//! up, has the rest unmapped.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use super::{local, spawn};
+
+/// So many are kept in any case.
+const LEAST: usize = 64;
+
+/// How long stacks are kept that nobody needs.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// After so many stacks the workers have a break.
+const TRIMMED_AT_ONCE: usize = 32;
+
+static KEPT: AtomicUsize = AtomicUsize::new(LEAST);
+
+/// The most coroutines at a time in this period.
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+static TRIMMER: OnceLock<Thread> = OnceLock::new();
+
+/// Before `may` starts: it makes the stacks that it keeps at once.
+pub(super) fn prepare() {
+    may::config().set_pool_capacity(LEAST);
+}
+
+/// There are `coroutines` now.
+#[inline]
+pub(super) fn note(coroutines: usize) {
+    if coroutines > MOST.load(Ordering::Relaxed) {
+        note_more(coroutines);
+    }
+}
+
+#[cold]
+fn note_more(coroutines: usize) {
+    MOST.fetch_max(coroutines, Ordering::Relaxed);
+    let kept = KEPT.fetch_max(coroutines, Ordering::Relaxed);
+    if kept < coroutines {
+        may::config().set_pool_capacity(KEPT.load(Ordering::Relaxed));
+    }
+    if kept == LEAST && coroutines > LEAST {
+        TRIMMER.get().inspect(|trimmer| trimmer.unpark());
+    }
+}
+
+/// A period has ended: keeps what was needed in it. Others may note more meanwhile; then too few are kept for a period.
+fn trim(workers: usize) {
+    let needed = MOST.swap(local::coroutine_count(), Ordering::Relaxed).max(LEAST);
+    let kept = KEPT.swap(needed, Ordering::Relaxed);
+    may::config().set_pool_capacity(needed);
+    // Each takes a stack that was kept, and leaves it where there is no place for it any more.
+    for surplus in 0..kept.saturating_sub(needed) {
+        let _ = spawn::raw_spawn_on(surplus % workers, || {});
+        if surplus % TRIMMED_AT_ONCE == TRIMMED_AT_ONCE - 1 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Starts the trimmer.
+///
+/// # Panics
+///
+/// When the system gives no thread.
+pub(super) fn start_trimmer(workers: usize) {
+    TRIMMER.get_or_init(|| {
+        let trimmer = thread::Builder::new().name("stacks".into()).spawn(move || loop {
+            while KEPT.load(Ordering::Relaxed) == LEAST {
+                thread::park();
+            }
+            thread::sleep(PERIOD);
+            trim(workers);
+        });
+        trimmer.expect("stacks that nobody needs need a thread that gives them up").thread().clone()
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{spawn, start, time, RuntimeOptions};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    const BURST: usize = 1_500;
+
+    /// Each stack is two, with its guard page.
+    fn mappings() -> usize {
+        std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+    }
+
+    #[test]
+    fn what_a_burst_needed_is_kept_for_the_next_one_and_given_up_when_none_comes() {
+        let workers = start(RuntimeOptions::default()).workers().len();
+        let burst = || {
+            let is_over = Arc::new(AtomicBool::new(false));
+            let coroutines: Vec<_> = (0..BURST)
+                .map(|_| {
+                    let is_over = Arc::clone(&is_over);
+                    spawn(move || {
+                        while !is_over.load(Ordering::Relaxed) {
+                            time::sleep(Duration::from_millis(5));
+                        }
+                    })
+                })
+                .collect();
+            let most = mappings();
+            is_over.store(true, Ordering::Relaxed);
+            coroutines.into_iter().for_each(|coroutine| coroutine.join().unwrap());
+            most
+        };
+        let most = burst();
+        let between = mappings();
+        assert!(between > 2 * BURST, "{between} of {most} mappings are left for the next burst");
+        assert!(burst() < most + BURST, "the next burst takes what was kept");
+        let begun = Instant::now();
+        while mappings() > most - BURST {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{} of {most} mappings are left", mappings());
+            trim(workers);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
