@@ -340,7 +340,7 @@ fn main() {
         if place % pools.len() == 0 {
             print_head(hold);
         }
-        print_row(name, &median(waits));
+        print_row(name, &median(waits), lasts);
     }
 }
 
@@ -352,23 +352,23 @@ fn median(mut rounds: Vec<Waits>) -> Waits {
 
 fn print_head(hold: Hold) {
     println!("\nheld for {}, {} objects", hold.name(), hold.objects());
-    let heads = ["p50", "p99", "p99.99", "max", "p99.99 / p50", "checkouts"];
+    let heads = ["p50", "p99", "p99.99", "max", "p99.99 / p50", "a second"];
     println!(
         "{:28}{:>11}{:>11}{:>11}{:>11}{:>14}{:>11}",
         "", heads[0], heads[1], heads[2], heads[3], heads[4], heads[5]
     );
 }
 
-fn print_row(name: &str, waits: &Waits) {
+fn print_row(name: &str, waits: &Waits, lasts: Duration) {
     let micros = |nanos: u64| nanos as f64 / 1e3;
     let [p50, p99, p9999] = [0.5, 0.99, 0.9999].map(|quantile| waits.value_at_quantile(quantile));
     println!(
-        "{name:28}{:>11.2}{:>11.2}{:>11.2}{:>11.2}{:>14.1}{:>11}",
+        "{name:28}{:>11.2}{:>11.2}{:>11.2}{:>11.2}{:>14.1}{:>11.0}",
         micros(p50),
         micros(p99),
         micros(p9999),
         micros(waits.max()),
         p9999 as f64 / p50 as f64,
-        waits.len(),
+        waits.len() as f64 / lasts.as_secs_f64(),
     );
 }

@@ -35,7 +35,7 @@ impl Sandbox for Nothing {
 }
 
 impl Pooled for Nothing {
-    const OPERATIONS: usize = 20_000;
+    const OPERATIONS: usize = 50_000;
 
     fn made() -> Self {
         Nothing(0)
@@ -69,7 +69,7 @@ impl Pooled for NothingDeep {
 
 /// Nothing is processed with it, so that what is measured is the pool, and the least that a reset can be.
 impl Pooled for AudioSandbox {
-    const OPERATIONS: usize = 1_000;
+    const OPERATIONS: usize = 10_000;
 
     fn made() -> Self {
         AudioSandbox::new(Settings::default()).expect("an audio sandbox can be built")
@@ -98,10 +98,23 @@ pub(crate) fn in_coroutine(
     operations: usize,
     call: impl Fn() + Send + Clone + 'static,
 ) {
+    in_prepared_coroutine(bencher, operations, || (), call);
+}
+
+/// The same in a coroutine that first does `prepare`, once.
+pub(crate) fn in_prepared_coroutine(
+    bencher: Bencher<'_, '_>,
+    operations: usize,
+    prepare: impl Fn() + Send + Clone + 'static,
+    call: impl Fn() + Send + Clone + 'static,
+) {
     let worker = workers()[0];
     bencher.counter(ItemsCount::new(operations)).bench_local(|| {
-        let call = call.clone();
-        let coroutine = spawn_on(worker, move || (0..operations).for_each(|_| call()));
+        let (prepare, call) = (prepare.clone(), call.clone());
+        let coroutine = spawn_on(worker, move || {
+            prepare();
+            (0..operations).for_each(|_| call());
+        });
         coroutine.join().expect("nothing fails in it");
     });
 }
