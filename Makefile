@@ -1,16 +1,18 @@
-# make run, make test, make bench: each one first installs what the build needs and is missing.
+# make run, make test, make bench, make bench-micro: each one first installs what the build needs and is missing.
 
 CARGO ?= cargo
 # Arguments of the server: make run ARGS="--pool-max 200"
 ARGS ?=
 # Arguments of the comparison: make bench BENCH=--quick
 BENCH ?=
+# Arguments of the benchmarks of the parts: make bench-micro MICRO=--quick
+MICRO ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench setup
+.PHONY: help run test bench bench-micro setup
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build in release mode and start the server, with ARGS="--pool-max 200" or such
 	@$(CARGO) run --release --locked --bin sandpool -- serve $(ARGS)
@@ -25,13 +27,17 @@ test: setup ## Formatting, lints, all tests, documentation: no warning passes
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked
 
 # The server is built by itself: what the peers ask of shared dependencies must not change it.
-bench: setup ## Measure the server beside its peers (a quarter of an hour, or BENCH=--quick), then the parts
+bench: setup ## Build all, measure the server beside its peers, then the parts (half an hour, or BENCH=--quick)
 	@command -v python3 >/dev/null || { echo "make bench needs python3, for bench/compare" >&2; exit 1; }
 	$(CARGO) build --release --locked -p sandpool --bin sandpool
 	$(CARGO) build --release --locked -p sandpool-wrk
 	$(CARGO) build --release --locked -p sandpool-peers
 	python3 bench/compare $(BENCH)
-	$(CARGO) bench --locked -p sandpool-bench
+	CARGO="$(CARGO)" python3 bench/micro $(filter --quick,$(BENCH))
+
+bench-micro: setup ## Measure the parts by themselves (some minutes, or MICRO=--quick)
+	@command -v python3 >/dev/null || { echo "make bench-micro needs python3, for bench/micro" >&2; exit 1; }
+	CARGO="$(CARGO)" python3 bench/micro $(MICRO)
 
 setup: ## Install what the build needs: a C compiler, make, cmake
 	@bash scripts/setup.sh

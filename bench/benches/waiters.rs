@@ -11,11 +11,10 @@
 //!
 //! object-pool, a bare channel and a mutexed stack have no line to wait in: whoever finds them empty yields and looks again.
 //! deadpool runs on tokio with as many workers; crossbeam's channel and the condition variable, which
-//! block, also run on threads. The runs of all pools alternate, [`ROUNDS`] times; the round with the best p99.99 counts, for the
-//! others tell of the machine.
+//! block, also run on threads. The runs of all pools alternate, [`ROUNDS`] times; of each pool the round with
+//! the median p99.99 counts. `cargo bench -p sandpool-bench --bench waiters -- sandpool` picks pools whose names contain a
+//! word, `--quick` takes one short round of each.
 
-use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,7 +22,8 @@ use std::time::{Duration, Instant};
 use crossbeam::channel;
 use hdrhistogram::Histogram;
 use sandpool::runtime::{spawn_on, time, Pool, Sandbox};
-use support::{pool_of_nothing, workers, Nothing};
+use support::peers::{self, Channel, Deadpool, ObjectPool};
+use support::{pool_of, workers, Nothing, Pooled};
 
 mod support;
 
@@ -31,7 +31,9 @@ mod support;
 const FOR_EACH: usize = 20;
 const ROUNDS: usize = 3;
 /// How long each round of each pool lasts. Everybody goes on until then, so there are as many to the end.
-const ROUND: Duration = Duration::from_secs(2);
+const LASTS: Duration = Duration::from_secs(2);
+/// How long it lasts with `--quick`, once: enough to see that it can be done.
+const LASTS_QUICK: Duration = Duration::from_millis(100);
 
 /// How an object is held.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,23 @@ impl Hold {
     }
 }
 
+/// One run of one pool.
+#[derive(Clone, Copy)]
+struct Round {
+    hold: Hold,
+    lasts: Duration,
+}
+
+impl Round {
+    fn objects(self) -> usize {
+        self.hold.objects()
+    }
+
+    fn users(self) -> usize {
+        self.objects() * FOR_EACH
+    }
+}
+
 fn spin(duration: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < duration {
@@ -78,13 +97,13 @@ fn histogram() -> Waits {
 }
 
 /// In coroutines, on all workers. `checkout` returns what is held until its drop.
-fn coroutines<P, O>(hold: Hold, pool: &P, checkout: impl Fn(&P) -> O + Copy + Send + 'static) -> Waits
+fn coroutines<P, O>(round: Round, pool: &P, checkout: impl Fn(&P) -> O + Copy + Send + 'static) -> Waits
 where
     P: Clone + Send + 'static,
 {
     let workers = workers();
-    let end = Instant::now() + ROUND;
-    let running: Vec<_> = (0..hold.objects() * FOR_EACH)
+    let end = Instant::now() + round.lasts;
+    let running: Vec<_> = (0..round.users())
         .map(|number| {
             let pool = pool.clone();
             spawn_on(workers[number % workers.len()], move || {
@@ -93,7 +112,7 @@ where
                     let begun = Instant::now();
                     let object = checkout(&pool);
                     waits.push(begun.elapsed().as_nanos() as u64);
-                    match hold {
+                    match round.hold {
                         Hold::Yield => time::yield_now(),
                         Hold::Work => {
                             spin(WORK / 2);
@@ -115,12 +134,12 @@ where
 
 /// In threads, of which each wants an object as often.
 fn threads<P: Clone + Send + 'static, O>(
-    hold: Hold,
+    round: Round,
     pool: &P,
     checkout: impl Fn(&P) -> O + Copy + Send + 'static,
 ) -> Waits {
-    let end = Instant::now() + ROUND;
-    let running: Vec<_> = (0..hold.objects() * FOR_EACH)
+    let end = Instant::now() + round.lasts;
+    let running: Vec<_> = (0..round.users())
         .map(|_| {
             let pool = pool.clone();
             thread::spawn(move || {
@@ -129,7 +148,7 @@ fn threads<P: Clone + Send + 'static, O>(
                     let begun = Instant::now();
                     let object = checkout(&pool);
                     waits.push(begun.elapsed().as_nanos() as u64);
-                    match hold {
+                    match round.hold {
                         Hold::Yield => thread::yield_now(),
                         Hold::Work => spin(WORK),
                         Hold::Wait => thread::sleep(WAIT),
@@ -150,46 +169,25 @@ fn together(each: impl Iterator<Item = Vec<u64>>) -> Waits {
     all
 }
 
-fn of_sandpool(hold: Hold) -> Waits {
-    let pool = pool_of_nothing(hold.objects());
-    coroutines(hold, &pool, |pool: &Pool<Nothing>| {
+fn of_sandpool(round: Round) -> Waits {
+    let pool = pool_of::<Nothing>(round.objects());
+    coroutines(round, &pool, |pool: &Pool<Nothing>| {
         let mut lease = pool.checkout_within(Duration::from_secs(60)).expect("its turn comes");
-        lease.enter(|nothing| nothing.0 = black_box(nothing.0) + 1);
+        lease.enter(|nothing| nothing.touch());
         lease
     })
 }
 
-struct Manager;
-
-impl deadpool::managed::Manager for Manager {
-    type Type = Box<Nothing>;
-    type Error = std::convert::Infallible;
-
-    async fn create(&self) -> Result<Box<Nothing>, Self::Error> {
-        Ok(Box::new(Nothing(0)))
-    }
-
-    async fn recycle(
-        &self,
-        nothing: &mut Box<Nothing>,
-        _: &deadpool::managed::Metrics,
-    ) -> deadpool::managed::RecycleResult<Self::Error> {
-        nothing.reset().expect("it is nothing");
-        Ok(())
-    }
-}
-
-fn of_deadpool(hold: Hold) -> Waits {
+fn of_deadpool(round: Round) -> Waits {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers().len())
         .enable_time()
         .build()
         .expect("tokio starts");
-    let pool = deadpool::managed::Pool::builder(Manager).max_size(hold.objects()).build();
-    let pool: deadpool::managed::Pool<Manager> = pool.expect("these are its defaults");
-    let end = Instant::now() + ROUND;
+    let pool: Deadpool<Nothing> = peers::deadpool(round.objects());
+    let end = Instant::now() + round.lasts;
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..hold.objects() * FOR_EACH)
+        let tasks: Vec<_> = (0..round.users())
             .map(|_| {
                 let pool = pool.clone();
                 tokio::spawn(async move {
@@ -198,8 +196,8 @@ fn of_deadpool(hold: Hold) -> Waits {
                         let begun = Instant::now();
                         let mut nothing = pool.get().await.expect("its turn comes");
                         waits.push(begun.elapsed().as_nanos() as u64);
-                        nothing.0 = black_box(nothing.0) + 1;
-                        match hold {
+                        nothing.touch();
+                        match round.hold {
                             Hold::Yield => tokio::task::yield_now().await,
                             Hold::Work => {
                                 spin(WORK / 2);
@@ -224,11 +222,10 @@ fn of_deadpool(hold: Hold) -> Waits {
     })
 }
 
-fn of_object_pool(hold: Hold) -> Waits {
-    let pool = Arc::new(object_pool::Pool::new(hold.objects(), || Box::new(Nothing(0))));
-    coroutines(hold, &pool, |pool: &Arc<object_pool::Pool<Box<Nothing>>>| loop {
+fn of_object_pool(round: Round) -> Waits {
+    coroutines(round, &peers::object_pool(round.objects()), |pool: &ObjectPool<Nothing>| loop {
         if let Some(mut nothing) = pool.try_pull_owned() {
-            nothing.0 = black_box(nothing.0) + 1;
+            nothing.touch();
             break nothing;
         }
         time::yield_now();
@@ -247,31 +244,28 @@ impl Drop for FromChannel {
     }
 }
 
-type Channel = (channel::Sender<Box<Nothing>>, channel::Receiver<Box<Nothing>>);
-
-fn crossbeam_channel(objects: usize) -> Channel {
-    let (sender, receiver) = channel::bounded(objects);
-    (0..objects).for_each(|_| sender.try_send(Box::new(Nothing(0))).expect("there is room"));
-    (sender, receiver)
-}
-
-fn of_channel(hold: Hold) -> Waits {
-    coroutines(hold, &crossbeam_channel(hold.objects()), |(sender, receiver): &Channel| loop {
-        if let Ok(nothing) = receiver.try_recv() {
-            break FromChannel(Some(nothing), sender.clone());
+fn of_channel(round: Round) -> Waits {
+    coroutines(round, &peers::crossbeam_channel(round.objects()), |(sender, receiver): &Channel<Nothing>| {
+        loop {
+            if let Ok(nothing) = receiver.try_recv() {
+                break FromChannel(Some(nothing), sender.clone());
+            }
+            time::yield_now();
         }
-        time::yield_now();
     })
 }
 
-fn of_channel_on_threads(hold: Hold) -> Waits {
-    threads(hold, &crossbeam_channel(hold.objects()), |(sender, receiver): &Channel| {
+fn of_channel_on_threads(round: Round) -> Waits {
+    threads(round, &peers::crossbeam_channel(round.objects()), |(sender, receiver): &Channel<Nothing>| {
         FromChannel(receiver.recv().ok(), sender.clone())
     })
 }
 
+/// A stack, and what whoever waits for one of it waits on, if it may block.
+type Stack = Arc<(Mutex<Vec<Box<Nothing>>>, Condvar)>;
+
 /// Goes back onto its stack when it is dropped.
-struct FromStack(Option<Nothing>, Arc<(Mutex<Vec<Nothing>>, Condvar)>);
+struct FromStack(Option<Box<Nothing>>, Stack);
 
 impl Drop for FromStack {
     fn drop(&mut self) {
@@ -283,12 +277,12 @@ impl Drop for FromStack {
     }
 }
 
-fn stack(objects: usize) -> Arc<(Mutex<Vec<Nothing>>, Condvar)> {
-    Arc::new((Mutex::new((0..objects).map(|_| Nothing(0)).collect()), Condvar::new()))
+fn stack(objects: usize) -> Stack {
+    Arc::new((Mutex::new(peers::boxes(objects).collect()), Condvar::new()))
 }
 
-fn of_stack(hold: Hold) -> Waits {
-    coroutines(hold, &stack(hold.objects()), |stack: &Arc<(Mutex<Vec<Nothing>>, Condvar)>| loop {
+fn of_stack(round: Round) -> Waits {
+    coroutines(round, &stack(round.objects()), |stack: &Stack| loop {
         let nothing = stack.0.lock().unwrap().pop();
         if nothing.is_some() {
             break FromStack(nothing, Arc::clone(stack));
@@ -297,8 +291,8 @@ fn of_stack(hold: Hold) -> Waits {
     })
 }
 
-fn of_stack_on_threads(hold: Hold) -> Waits {
-    threads(hold, &stack(hold.objects()), |stack: &Arc<(Mutex<Vec<Nothing>>, Condvar)>| {
+fn of_stack_on_threads(round: Round) -> Waits {
+    threads(round, &stack(round.objects()), |stack: &Stack| {
         let mut nothings = stack.0.lock().unwrap();
         loop {
             if let Some(nothing) = nothings.pop() {
@@ -309,7 +303,7 @@ fn of_stack_on_threads(hold: Hold) -> Waits {
     })
 }
 
-type Measurement = (&'static str, fn(Hold) -> Waits);
+type Measurement = (&'static str, fn(Round) -> Waits);
 
 const POOLS: [Measurement; 7] = [
     ("sandpool", of_sandpool),
@@ -326,45 +320,55 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    // A word on the command line picks the pools whose names contain it.
-    let picked: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let is_picked = |name: &str| picked.is_empty() || picked.iter().any(|word| name.contains(word));
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let is_quick = words.iter().any(|word| word == "--quick");
+    let (rounds, lasts) = if is_quick { (1, LASTS_QUICK) } else { (ROUNDS, LASTS) };
+    let picked: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let is_picked = |name: &str| picked.is_empty() || picked.iter().any(|&word| name.contains(word));
+    let pools: Vec<_> = POOLS.into_iter().filter(|(name, _)| is_picked(name)).collect();
     workers();
-    let mut best: BTreeMap<(Hold, usize), Waits> = BTreeMap::new();
-    for _ in 0..ROUNDS {
-        for hold in Hold::ALL {
-            for (place, (_, measure)) in POOLS.iter().enumerate().filter(|(_, (name, _))| is_picked(name)) {
-                let waits = measure(hold);
-                let tail = |waits: &Waits| waits.value_at_quantile(0.9999);
-                match best.get(&(hold, place)) {
-                    Some(before) if tail(before) <= tail(&waits) => {}
-                    _ => drop(best.insert((hold, place), waits)),
-                }
-            }
+    let mut all: Vec<_> = Hold::ALL.map(|hold| vec![(hold, Vec::new()); pools.len()]).concat();
+    for _ in 0..rounds {
+        for (place, (hold, waits)) in all.iter_mut().enumerate() {
+            let (_, measure) = pools[place % pools.len()];
+            waits.push(measure(Round { hold: *hold, lasts }));
         }
     }
     println!("{FOR_EACH} want each object; microseconds until they have it");
-    for hold in Hold::ALL {
-        println!("\nheld for {}, {} objects", hold.name(), hold.objects());
-        let heads = ["p50", "p99", "p99.99", "max", "p99.99 / p50", "checkouts"];
-        println!(
-            "{:28}{:>10}{:>10}{:>10}{:>10}{:>14}{:>11}",
-            "", heads[0], heads[1], heads[2], heads[3], heads[4], heads[5]
-        );
-        for (place, (name, _)) in POOLS.iter().enumerate() {
-            let Some(waits) = best.get(&(hold, place)) else { continue };
-            let micros = |nanos: u64| nanos as f64 / 1e3;
-            let [p50, p99, p9999] = [0.5, 0.99, 0.9999].map(|quantile| waits.value_at_quantile(quantile));
-            println!(
-                "{name:28}{:>10.1}{:>10.1}{:>10.1}{:>10.1}{:>14.1}{:>11}",
-                micros(p50),
-                micros(p99),
-                micros(p9999),
-                micros(waits.max()),
-                p9999 as f64 / p50 as f64,
-                waits.len(),
-            );
+    for (place, (hold, waits)) in all.into_iter().enumerate() {
+        let (name, _) = pools[place % pools.len()];
+        if place % pools.len() == 0 {
+            print_head(hold);
         }
+        print_row(name, &median(waits), lasts);
     }
+}
+
+/// The round whose p99.99 is the median of all.
+fn median(mut rounds: Vec<Waits>) -> Waits {
+    rounds.sort_by_key(|waits| waits.value_at_quantile(0.9999));
+    rounds.swap_remove(rounds.len() / 2)
+}
+
+fn print_head(hold: Hold) {
+    println!("\nheld for {}, {} objects", hold.name(), hold.objects());
+    let heads = ["p50", "p99", "p99.99", "max", "p99.99 / p50", "a second"];
+    println!(
+        "{:28}{:>11}{:>11}{:>11}{:>11}{:>14}{:>11}",
+        "", heads[0], heads[1], heads[2], heads[3], heads[4], heads[5]
+    );
+}
+
+fn print_row(name: &str, waits: &Waits, lasts: Duration) {
+    let micros = |nanos: u64| nanos as f64 / 1e3;
+    let [p50, p99, p9999] = [0.5, 0.99, 0.9999].map(|quantile| waits.value_at_quantile(quantile));
+    println!(
+        "{name:28}{:>11.2}{:>11.2}{:>11.2}{:>11.2}{:>14.1}{:>11.0}",
+        micros(p50),
+        micros(p99),
+        micros(p9999),
+        micros(waits.max()),
+        p9999 as f64 / p50 as f64,
+        waits.len() as f64 / lasts.as_secs_f64(),
+    );
 }
