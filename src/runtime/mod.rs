@@ -27,7 +27,8 @@
 //!   comes back at the next wait, so there is no going on after it; a checkout that is to end early and let its coroutine
 //!   go on takes an [`Interrupt`]. A `Drop` must not wait: in one that runs while the
 //!   coroutine unwinds, a wait does not wait.
-//! * **Come back on another thread** after any wait. A thread-local's address or value must not be kept over one.
+//! * **Come back at the same worker** after a wait of the runtime, as a rule; after a cancel, or a wait of `may`'s own, it
+//!   may be on any thread. A thread-local's address must not be kept over a wait.
 
 mod context;
 pub mod deep_stack;

@@ -15,6 +15,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use may::coroutine::{self, Builder, Coroutine};
@@ -185,8 +186,17 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    try_raw_spawn_on(worker, f).expect("a coroutine's stack can be mapped")
+}
+
+/// The same, where it may fail.
+pub(super) fn try_raw_spawn_on<F, T>(worker: usize, f: F) -> io::Result<coroutine::JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     // SAFETY: see the module's documentation.
-    unsafe { Builder::new().id(worker).spawn(f) }.expect("a coroutine's stack can be mapped")
+    unsafe { Builder::new().id(worker).spawn(f) }
 }
 
 /// A spawned coroutine. Dropping it lets the coroutine run on.

@@ -1,12 +1,13 @@
 //! Waiting: sleep, yield, and (in `waiter`) park with a limit.
 //!
 //! `may` runs a coroutine that a timer woke *on its one timer thread*, until the coroutine next yields.
-//! Work done there would delay every timer of the process, so every wait here yields once more after a timer
-//! woke it, and ends on a worker.
+//! Work done there would delay every timer of the process, so every wait here that a timer ends goes back to the worker
+//! where it began.
 //!
 //! `may` keeps a list for every distinct duration, so durations are rounded up to few distinct ones first:
 //! to two significant digits, in steps of five in the second one ([`round_up`]).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use may::coroutine;
@@ -29,6 +30,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10_000);
 pub fn sleep(duration: Duration) {
     assert_can_wait("sleep");
     let deadline = Instant::now().checked_add(duration);
+    let home = WorkerId::current();
     worker::mark_running(None);
     let mut remaining = duration;
     while !remaining.is_zero() {
@@ -38,7 +40,7 @@ pub fn sleep(duration: Duration) {
             remaining = deadline.saturating_duration_since(Instant::now());
         }
     }
-    leave_timer_thread();
+    go_home(home);
     resumed();
 }
 
@@ -116,9 +118,17 @@ pub(super) fn resumed() {
     }
 }
 
-pub(super) fn leave_timer_thread() {
-    if coroutine::is_coroutine() && WorkerId::current().is_none() {
-        coroutine::yield_now();
+/// After a wait that a timer has ended: leaves its thread for `home`, where the wait began.
+pub(super) fn go_home(home: Option<WorkerId>) {
+    if !coroutine::is_coroutine() || WorkerId::current().is_some() {
+        return;
+    }
+    let Some(home) = home else { return coroutine::yield_now() };
+    let waiter = local::with(local::Local::poll_waiter);
+    while WorkerId::current().is_none() {
+        // It may be woken before it sleeps, and has not moved then.
+        worker::wake_at(home, Arc::clone(&waiter));
+        let _ = waiter.park(None);
     }
 }
 
@@ -133,7 +143,6 @@ mod tests {
     use crate::runtime::{spawn, spawn_on, start, Ended};
     use std::collections::HashSet;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::sync::Arc;
 
     #[test]
     fn a_coroutine_that_only_yields_does_not_keep_its_worker_from_its_sockets() {
@@ -174,6 +183,36 @@ mod tests {
             })
             .collect();
         yielding.into_iter().for_each(|coroutine| coroutine.join().unwrap());
+    }
+
+    #[test]
+    fn a_wait_ends_at_the_worker_where_it_began_whoever_ends_it() {
+        let workers: Vec<_> = start(start::RuntimeOptions::default().workers(2)).workers().collect();
+        let [here, elsewhere, ..] = workers[..] else { return };
+        for _ in 0..50 {
+            spawn_on(here, move || {
+                let is_at_home = || WorkerId::current() == Some(here);
+                let waiter = Arc::new(Waiter::new());
+                let wait = |limit| {
+                    let result = waiter.park(limit);
+                    assert!(is_at_home(), "{:?}", WorkerId::current());
+                    result
+                };
+                let other = Arc::clone(&waiter);
+                spawn_on(elsewhere, move || other.unpark());
+                wait(None).unwrap();
+                let other = Arc::clone(&waiter);
+                std::thread::spawn(move || other.unpark());
+                wait(None).unwrap();
+                assert_eq!(wait(Some(Duration::from_millis(1))), Err(TimedOut));
+                sleep(Duration::from_millis(1));
+                assert!(is_at_home());
+                spawn_on(elsewhere, || sleep(Duration::from_millis(1))).join().unwrap();
+                assert!(is_at_home());
+            })
+            .join()
+            .unwrap();
+        }
     }
 
     #[test]

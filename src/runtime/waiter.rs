@@ -12,9 +12,15 @@
 //! * The drop of a lease wakes the next one in the line, may be the last to hold its blocker, and must not wait.
 //!
 //! So a blocker that a coroutine slept on is left to a thread of its own, the *collector*. It can wait.
+//!
+//! # Where a coroutine goes on
+//!
+//! `may` has a woken coroutine go on at the worker that woke it, or anywhere if a plain thread did. Those who wait for each
+//! other would all end at one worker, and each far from its sockets and its sandboxes. So whoever wakes one that waits at
+//! another worker leaves that to its own (`worker::wake_at`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -23,7 +29,7 @@ use may::sync::Blocker;
 use parking_lot::Mutex;
 
 use super::time::{self, LONGEST_WAIT};
-use super::worker;
+use super::worker::{self, WorkerId};
 
 /// A place for one coroutine (or plain thread) to wait until another says go on.
 ///
@@ -35,7 +41,11 @@ pub struct Waiter {
     blocker: Option<Box<Blocker>>,
     /// Whether a coroutine ever slept on it.
     slept_on: AtomicBool,
+    /// The worker at which one sleeps, or did last; [`NO_WORKER`] for a thread.
+    home: AtomicU16,
 }
+
+const NO_WORKER: u16 = u16::MAX;
 
 /// The wait's time was over before anybody said go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +55,11 @@ impl Waiter {
     /// A waiter for the current coroutine, or thread.
     #[expect(clippy::new_without_default, reason = "it belongs to whoever calls: not a value of no context")]
     pub fn new() -> Self {
-        Self { blocker: Some(Box::new(Blocker::new(false))), slept_on: AtomicBool::new(false) }
+        Self {
+            blocker: Some(Box::new(Blocker::new(false))),
+            slept_on: AtomicBool::new(false),
+            home: AtomicU16::new(NO_WORKER),
+        }
     }
 
     /// Waits for [`unpark`](Self::unpark), at most for `limit`, rounded up as [`time::round_up`] says. May return `Ok`
@@ -53,6 +67,8 @@ impl Waiter {
     pub fn park(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
         time::assert_can_wait("park");
         worker::mark_running(None);
+        let home = WorkerId::current();
+        self.home.store(home.map_or(NO_WORKER, WorkerId::number), Ordering::Relaxed);
         self.slept_on.fetch_or(coroutine::is_coroutine(), Ordering::Relaxed);
         let mut remaining = limit;
         let result = loop {
@@ -60,7 +76,7 @@ impl Waiter {
             match self.blocker().park(piece.map(time::round_up)) {
                 Ok(()) => break Ok(()),
                 Err(_) if remaining == piece => {
-                    time::leave_timer_thread();
+                    time::go_home(home);
                     break Err(TimedOut);
                 }
                 Err(_) => remaining = remaining.zip(piece).map(|(left, piece)| left - piece),
@@ -74,8 +90,18 @@ impl Waiter {
         self.blocker.as_deref().expect("it is taken in the drop only")
     }
 
-    /// Lets the waiting one go on, or its next park return at once.
-    pub fn unpark(&self) {
+    /// Lets the waiting one go on, at the worker where it waits, or its next park return at once.
+    pub fn unpark(self: &Arc<Self>) {
+        let home = self.home.load(Ordering::Relaxed);
+        if home == NO_WORKER || WorkerId::current().map(WorkerId::number) == Some(home) {
+            self.unpark_here();
+        } else {
+            worker::wake_at(WorkerId::new(home.into()), Arc::clone(self));
+        }
+    }
+
+    /// The same, but it goes on here.
+    pub(super) fn unpark_here(&self) {
         self.blocker().unpark();
     }
 }
@@ -137,7 +163,6 @@ fn collect() {
 mod tests {
     use super::*;
     use crate::runtime::{spawn, spawn_here, spawn_on, start, RuntimeOptions};
-    use std::sync::Arc;
     use std::time::Instant;
 
     /// For what comes true at once on a healthy machine.
@@ -189,7 +214,8 @@ mod tests {
                 spin_until(PATIENCE, || about_to_wait.load(Ordering::Acquire));
                 let waiter = hand_over.try_recv().unwrap();
                 (0..round / 16 % 16).for_each(|_| std::hint::spin_loop());
-                waiter.unpark();
+                // Not left to the worker where it waits: this is how its own worker does it, and another one in the worst case.
+                waiter.unpark_here();
                 spin_until(Duration::from_micros(100), || let_go.load(Ordering::Acquire));
                 drop(waiter);
                 assert!(!yielded.load(Ordering::Acquire), "in round {round}");

@@ -2,13 +2,15 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
 
 use super::id::CoroutineId;
+use super::spawn;
 use super::waiter::Waiter;
 
 /// One of the threads that run coroutines, counted from 0.
@@ -25,6 +27,10 @@ impl WorkerId {
     /// Its place among the workers, from 0.
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+
+    pub(super) fn number(self) -> u16 {
+        self.0
     }
 
     pub(super) fn new(index: usize) -> Self {
@@ -118,6 +124,32 @@ pub(super) fn poll_has_happened(worker: WorkerId) {
     waiters.iter().for_each(|waiter| waiter.unpark());
 }
 
+/// Has `waiter` woken by a coroutine of `worker`. From anywhere.
+pub(super) fn wake_at(worker: WorkerId, waiter: Arc<Waiter>) {
+    let Some(state) = worker.state() else { return waiter.unpark_here() };
+    state.to_wake.push(waiter);
+    if !state.waking.swap(true, Ordering::AcqRel)
+        && spawn::try_raw_spawn_on(worker.index(), wake_all).is_err()
+    {
+        // There is no room for a coroutine. Better elsewhere than never.
+        wake_all_of(state);
+    }
+}
+
+fn wake_all() {
+    if let Some(state) = WorkerId::current().and_then(WorkerId::state) {
+        wake_all_of(state);
+    }
+}
+
+fn wake_all_of(state: &State) {
+    // In this order: whoever comes after the queue was found empty sends another one.
+    state.waking.swap(false, Ordering::AcqRel);
+    while let Some(waiter) = state.to_wake.pop() {
+        waiter.unpark_here();
+    }
+}
+
 /// Whether somebody waits for `worker` to look at its sockets.
 #[cfg(test)]
 pub(super) fn poll_is_awaited(worker: WorkerId) -> bool {
@@ -155,6 +187,10 @@ struct State {
     /// When it last looked at its sockets, by [`clock`].
     last_poll_nanos: AtomicU64,
     awaiting_poll: Mutex<AwaitingPoll>,
+    /// What others have woken that waits at this worker.
+    to_wake: SegQueue<Arc<Waiter>>,
+    /// Whether a coroutine that does it is on its way.
+    waking: AtomicBool,
 }
 
 /// Those that wait for a worker's next look at its sockets.

@@ -3,7 +3,8 @@
 use std::sync::{mpsc, Arc};
 use std::time::{Duration, Instant};
 
-use sandpool::runtime::{spawn_on, start, time, Lease, Pool, RuntimeOptions, WorkerId};
+use may::sync::Blocker;
+use sandpool::runtime::{spawn_on, start, Lease, Pool, RuntimeOptions, WorkerId};
 
 use crate::support::{quiet, Probe, Workshop};
 
@@ -68,16 +69,16 @@ fn a_lease_goes_home_from_another_worker_than_it_was_taken_on() {
         let (give, take) = mpsc::channel();
         let moving = spawn_on(workers[0], move || {
             let lease = theirs.checkout().unwrap();
-            let waiter = Arc::new(time::Waiter::new());
-            give.send(Arc::clone(&waiter)).unwrap();
-            let _ = waiter.park(None);
+            let blocker = Blocker::current();
+            give.send(Arc::clone(&blocker)).unwrap();
+            let _ = blocker.park(None);
             let home = lease.home();
             drop(lease);
             (home, WorkerId::current())
         });
-        let waiter = take.recv().unwrap();
-        // Whoever wakes a coroutine has it on its own worker from then on, if it slept already.
-        spawn_on(workers[1], move || waiter.unpark()).join().unwrap();
+        let blocker = take.recv().unwrap();
+        // A wait of may's own: whoever wakes a coroutine has it on its own worker from then on, if it slept already.
+        spawn_on(workers[1], move || blocker.unpark()).join().unwrap();
         let (home, ended_on) = moving.join().unwrap();
         assert_eq!(home, workers[0].index());
         assert_eq!(workers.map(|worker| number_got_on(worker, &pool)), numbers);

@@ -41,14 +41,14 @@ struct Line {
 /// One connection's place in the line, used again for each of its turns.
 #[derive(Debug)]
 pub(crate) struct Place {
-    waiter: Waiter,
+    waiter: Arc<Waiter>,
     called: AtomicBool,
 }
 
 impl Place {
     /// A place for the current coroutine.
     pub(crate) fn new() -> Arc<Place> {
-        Arc::new(Place { waiter: Waiter::new(), called: AtomicBool::new(false) })
+        Arc::new(Place { waiter: Arc::new(Waiter::new()), called: AtomicBool::new(false) })
     }
 
     fn call(&self) {
