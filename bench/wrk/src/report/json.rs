@@ -27,9 +27,9 @@ pub fn report(plan: &Plan, outcome: &Outcome) -> String {
     });
     let oldest_seconds = totals.oldest_under_way as f64 / 1e9;
     let under_way = json!({ "count": totals.under_way, "oldest_seconds": oldest_seconds });
-    let resident = outcome.resident.map(|[before, with_all, end]| {
-        json!({ "before": before, "with_all": with_all, "end": end })
-    });
+    let resident = outcome
+        .resident
+        .map(|[before, with_all, end]| json!({ "before": before, "with_all": with_all, "end": end }));
     let value = json!({
         "url": plan.target.url,
         "mode": match plan.mode {
