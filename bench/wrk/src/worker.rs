@@ -207,8 +207,10 @@ impl<'a> Worker<'a> {
             return false;
         }
         let drained = || {
+            // a thread that was held up at the end has messages to send still that were due before it
+            let taken = self.shared.schedule.as_ref().is_none_or(|schedule| schedule.next_due() >= end);
             let idle = self.shared.in_flight == 0;
-            idle && !self.connections.iter().any(|connection| connection.has_backlog(&self.shared))
+            taken && idle && !self.connections.iter().any(|connection| connection.has_backlog(&self.shared))
         };
         let longest = nanos(self.shared.plan.timeout).min(LONGEST_DRAIN);
         self.shared.schedule.is_none() || now >= end + longest || drained()
