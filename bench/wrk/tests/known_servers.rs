@@ -179,7 +179,9 @@ fn a_closed_loop_tells_who_waited_in_vain() {
     let outcome = wrk("-t1 -c4 -d500ms ws://{}/echo", addr);
     let totals = &outcome.totals;
     assert!(totals.answers > 10, "{totals:?}");
-    assert_eq!((totals.without_answer(), totals.under_way), (3, 4));
+    assert_eq!(totals.without_answer(), 3);
+    // whether the one that is answered has one under way as well is chance
+    assert!((3..=4).contains(&totals.under_way), "{totals:?}");
     assert!(Duration::from_nanos(totals.oldest_under_way) >= Duration::from_millis(490));
     assert!(totals.oldest_under_way > totals.latencies.max());
 }
