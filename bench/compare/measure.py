@@ -3,6 +3,7 @@
 import json
 import statistics
 import subprocess
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import programs
@@ -82,19 +83,20 @@ class Bench:
         return Row(scenario, name, connections, kept, commands)
 
     def loop(self, scenario: str, streams: int, chain: str, seconds: float) -> Row:
-        """The bare loop on the server's core, beside a core that is as busy as the load's."""
+        """The bare loop on the server's core, beside a core that is as busy as the load's is for the servers."""
         line = [str(programs.BUILT / "bare-opus"), "--terse", "--streams", str(streams), "--chain", chain]
         line += ["--threads", str(self.workers), "--seconds", f"{seconds:g}"]
-        with programs.BusyNeighbour(self.cores) as neighbour:
+        commands = [programs.shown(line, self.cores.server)]
+        # the load does not poll on a core that it shares
+        with nullcontext() if self.cores.shared else programs.BusyNeighbour(self.cores) as neighbour:
             run = programs.on(self.cores.server, line, seconds + SPARE_S)
-        commands = [
-            programs.shown(line, self.cores.server),
-            programs.shown(neighbour.COMMAND, [neighbour.core]) + "  # beside bare-opus",
-        ]
+        if neighbour:
+            commands.append(programs.shown(neighbour.COMMAND, [neighbour.core]) + "  # beside bare-opus")
         if run.returncode:
             raise RuntimeError(f"bare-opus: {run.stderr.strip()}")
         per_second, per_cpu_second = map(float, run.stdout.split())
-        kept = {"per_second": per_second, "per_cpu_second": per_cpu_second}
+        busy = per_second / per_cpu_second / self.workers
+        kept = {"per_second": per_second, "per_cpu_second": per_cpu_second, "server_busy": busy}
         return Row(scenario, programs.BARE, streams, kept, commands)
 
     def rate_of(self, scenario: str, program: str, connections: int):

@@ -119,14 +119,15 @@ def notes(row) -> str:
     if kept.get("opened", row.connections) < row.connections:
         found.append(f"{kept['opened']:,.0f} of {row.connections:,} connections opened")
     if kept.get("server_busy", 1.0) < BUSY:
-        found.append(f"server busy for {kept['server_busy']:.2f} of the time, load tool for {kept['tool_busy']:.2f}")
+        beside = f", load tool for {kept['tool_busy']:.2f}" if "tool_busy" in kept else ""
+        found.append(f"{'server ' if beside else ''}busy for {kept['server_busy']:.2f} of the time{beside}")
     if kept.get("listen_overflows"):
         found.append(f"accept backlog overflowed {kept['listen_overflows']:,} times")
     elif kept.get("listen_drops"):
         found.append(f"{kept['listen_drops']:,} connections dropped before they were accepted")
     if kept.get("without_answer") or kept.get("oldest_under_way_ms", 0) > kept.get("max_ms", 0):
         oldest = kept["oldest_under_way_ms"] / 1e3
-        found.append(f"{kept['under_way']:,.0f} messages unanswered at the end, the oldest waited {oldest:.1f} s")
+        found.append(f"{kept['under_way']:,.0f} messages unanswered at the end, the oldest waited {oldest:.2f} s")
     if kept.get("without_answer"):
         found.append(f"{kept['without_answer']:,} connections without any answer")
     if kept.get("tool_late_p99_ms", 0) > 0.05:

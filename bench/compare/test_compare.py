@@ -76,6 +76,10 @@ class Figures(unittest.TestCase):
         self.assertEqual(noted(watched_cpu_seconds=1.68, rate=100.0)[0], "")
         self.assertNotIn("busy", noted(watched_cpu_seconds=0.1, mode="hold")[0])
 
+    def test_a_loop_that_did_not_have_its_core_is_noted(self):
+        kept = {"per_second": 50.0, "per_cpu_second": 100.0, "server_busy": 0.5}
+        self.assertEqual(report.notes(Row("audio", "bare loop", 10, kept)), "busy for 0.50 of the time")
+
     def test_its_share_is_that_of_all_its_cores(self):
         self.assertAlmostEqual(measure.figures(of_tool(watched_cpu_seconds=3.0), 2)["server_busy"], 0.75)
 
@@ -86,7 +90,7 @@ class Figures(unittest.TestCase):
             "under_way_at_end": {"count": 10, "oldest_seconds": 2.5},
         }
         self.assertEqual(measure.figures(of_tool(**starved), 1)["least_of_median"], 0.0)
-        expected = "10 messages unanswered at the end, the oldest waited 2.5 s; 6 connections without any answer"
+        expected = "10 messages unanswered at the end, the oldest waited 2.50 s; 6 connections without any answer"
         self.assertEqual(noted(**starved)[0], expected)
 
     def test_memory_is_that_of_the_connections_that_were_open(self):
