@@ -191,8 +191,9 @@ def with_block(text: str, name: str, content: str) -> str:
     if begin in text:
         before, rest = text.split(begin, 1)
         return before + whole + rest.split(end, 1)[1]
-    ends = list(re.finditer(r"<!-- end:[a-z0-9-]+ -->", text))
-    place = ends[-1].end() if ends else len(text)
+    # other programs have blocks of their own further down
+    blocks = list(re.finditer(r"<!-- figures:([a-z0-9-]+) -->.*?<!-- end:\1 -->", text, re.DOTALL))
+    place = blocks[-1].end() if blocks else len(text)
     return f"{text[:place]}\n\n{whole}{text[place:] or chr(10)}"
 
 

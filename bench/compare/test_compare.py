@@ -114,14 +114,14 @@ class Figures(unittest.TestCase):
 
 class Published(unittest.TestCase):
     def test_blocks_are_replaced_one_by_one_and_new_ones_come_behind_the_last(self):
-        text = "a\n<!-- figures:one-worker -->\nold\n<!-- end:one-worker -->\nb\n"
+        text = "a\n<!-- figures:one-worker -->\nold\n<!-- end:one-worker -->\nb <!-- end:other -->\n"
         text = report.with_block(text, "soak", "first")
         text = report.with_block(text, "one-worker", "new")
         text = report.with_block(text, "soak", "second")
         self.assertEqual(
             text,
             "a\n<!-- figures:one-worker -->\n\n### One worker\n\nnew\n\n<!-- end:one-worker -->\n\n"
-            "<!-- figures:soak -->\n\n### Soak\n\nsecond\n\n<!-- end:soak -->\nb\n",
+            "<!-- figures:soak -->\n\n### Soak\n\nsecond\n\n<!-- end:soak -->\nb <!-- end:other -->\n",
         )
 
     def test_blocks_are_named_after_the_workers(self):
