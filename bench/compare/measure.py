@@ -2,6 +2,8 @@
 
 import json
 import statistics
+import subprocess
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import programs
@@ -9,6 +11,12 @@ from programs import Cores, Server
 
 # What a run may take beyond its time: ramp, drain, start.
 SPARE_S = 120.0
+
+# What is wrong with a row if there is any of it.
+TROUBLES = ("wrong", "bad_statuses", "refused", "errors")
+# Of several rounds the sum is told, or the worst, and not the median.
+SUMMED = (*TROUBLES, "unanswered", "missed", "lost", "listen_overflows", "listen_drops")
+WORST = ("oldest_under_way_ms", "without_answer")
 
 
 @dataclass
@@ -20,6 +28,12 @@ class Row:
     connections: int
     figures: dict
     commands: list[str] = field(default_factory=list)
+    # what has to be known to read the figures
+    about: str = ""
+
+
+# By which a measurement may fail without the others.
+PROBLEMS = (RuntimeError, OSError, ValueError, subprocess.SubprocessError)
 
 
 class Bench:
@@ -37,7 +51,7 @@ class Bench:
             for place, job in enumerate(jobs):
                 try:
                     row = job()
-                except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+                except PROBLEMS as error:
                     self.failures.append(f"{scenario}: {error}")
                     self.say(f"  FAILED: {error}")
                     continue
@@ -56,25 +70,34 @@ class Bench:
         with Server(name, self.cores, self.workers, extra) as server:
             line = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--json", "-", *arguments]
             line = programs.load([*line, "--watch", str(server.process.pid), server.url(scheme, path)])
+            before = programs.listen_counters()
             run = programs.on([self.cores.load], line, seconds + SPARE_S)
-            commands = [programs.shown(server.command), programs.shown(line)]
+            after = programs.listen_counters()
+            commands = [programs.shown(server.command, self.cores.server), programs.shown(line, [self.cores.load])]
         if not run.stdout:
             raise RuntimeError(f"{name}: {run.stderr.strip()}")
         report = json.loads(run.stdout)
-        if report["wrong"]:
-            self.failures.append(f"{scenario}: {name}: {report['wrong']} wrong answers: {report['first_fault']}")
-        return Row(scenario, name, connections, figures(report), commands)
+        kept = figures(report, self.workers) | {counter: after[counter] - before[counter] for counter in after}
+        if trouble := troubles(report, kept):
+            self.failures.append(f"{scenario}, {connections} connections: {name}: {trouble}")
+        return Row(scenario, name, connections, kept, commands)
 
     def loop(self, scenario: str, streams: int, chain: str, seconds: float) -> Row:
-        """The bare loop on the server's core."""
+        """The bare loop on the server's core, beside a core that is as busy as the load's is for the servers."""
         line = [str(programs.BUILT / "bare-opus"), "--terse", "--streams", str(streams), "--chain", chain]
         line += ["--threads", str(self.workers), "--seconds", f"{seconds:g}"]
-        run = programs.on(self.cores.server, line, seconds + SPARE_S)
+        commands = [programs.shown(line, self.cores.server)]
+        # the load does not poll on a core that it shares
+        with nullcontext() if self.cores.shared else programs.BusyNeighbour(self.cores) as neighbour:
+            run = programs.on(self.cores.server, line, seconds + SPARE_S)
+        if neighbour:
+            commands.append(programs.shown(neighbour.COMMAND, [neighbour.core]) + "  # beside bare-opus")
         if run.returncode:
             raise RuntimeError(f"bare-opus: {run.stderr.strip()}")
         per_second, per_cpu_second = map(float, run.stdout.split())
-        kept = {"per_second": per_second, "per_cpu_second": per_cpu_second}
-        return Row(scenario, programs.BARE, streams, kept, [programs.shown(line)])
+        busy = per_second / per_cpu_second / self.workers
+        kept = {"per_second": per_second, "per_cpu_second": per_cpu_second, "server_busy": busy}
+        return Row(scenario, programs.BARE, streams, kept, commands)
 
     def rate_of(self, scenario: str, program: str, connections: int):
         """Answers a second of a row that was measured; `None` if it failed."""
@@ -84,8 +107,8 @@ class Bench:
         return None
 
 
-def figures(report: dict) -> dict:
-    """What is kept of the load tool's report."""
+def figures(report: dict, workers: int) -> dict:
+    """What is kept of the load tool's report on a server of so many workers, each with a core."""
     about_handshakes = report["mode"] in ("handshakes", "at_once")
     latency = report["handshake_latency"] if about_handshakes else report["latency"]
     errors = report["socket_errors"]
@@ -97,32 +120,49 @@ def figures(report: dict) -> dict:
         "tool_late_p99_ms": report["tool_late"]["p99"] * 1e3,
         "errors": sum(errors[kind] for kind in ("connect", "read", "write", "timeout")),
         "wrong": report["wrong"],
+        "bad_statuses": report["bad_statuses"],
         "refused": report["refused"],
-        "unanswered": report["unanswered"] + report["missed"],
+        "unanswered": report["unanswered"],
+        "missed": report["missed"],
         "ramp_s": report["ramp_seconds"],
+        "tool_busy": report["tool_cpu_seconds"] / (report["seconds"] * report["threads"]),
     }
+    if not about_handshakes:
+        kept |= {"opened": report["opened"], "open_at_end": report["open_at_end"], "lost": report["lost"]}
     busy = report["watched_cpu_seconds"]
     if busy:
         # what it would be if the server had its cores for itself, which they are not on a busy machine
         kept["per_cpu_second"] = kept["answers"] / busy
         kept["cpu_share"] = busy / report["seconds"]
-    even = report["answers_a_connection"]
-    if even and even["median"]:
-        kept["least_of_median"] = even["least"] / even["median"]
+        if report["rate"] is None and report["mode"] != "hold":
+            # a closed loop asks for all that the server can do, so this should be near 1
+            kept["server_busy"] = kept["cpu_share"] / workers
+    if report["mode"] == "stream":
+        even = report["answers_a_connection"]
+        if even:
+            kept["least_of_median"] = even["least"] / even["median"] if even["median"] else 0.0
+        kept["without_answer"] = report["connections_without_answer"]
+        kept["under_way"] = report["under_way_at_end"]["count"]
+        kept["oldest_under_way_ms"] = report["under_way_at_end"]["oldest_seconds"] * 1e3
     memory = report["resident_bytes"]
-    if memory and report["mode"] == "hold":
-        kept["bytes_a_connection"] = (memory["end"] - memory["before"]) / report["connections"]
+    if memory and report["mode"] == "hold" and report["open_at_end"]:
+        kept["bytes_a_connection"] = (memory["end"] - memory["before"]) / report["open_at_end"]
     return kept
 
 
+def troubles(report: dict, kept: dict) -> str:
+    """What makes a row a failed one, in words; nothing if nothing does."""
+    found = [f"{name.replace('_', ' ')} {kept[name]:,}" for name in TROUBLES if kept[name]]
+    if kept.get("opened", report["connections"]) < report["connections"]:
+        found.append(f"opened {kept['opened']:,} of {report['connections']:,} connections")
+    first = (report["first_fault"], report["first_refusal"], report["socket_errors"]["first"])
+    return ", ".join(found) + "".join(f"; {words}" for words in first if found and words)
+
+
 def medians(all_figures: list[dict]) -> dict:
-    """The median of each figure over the rounds; of what went wrong the sum."""
-    summed = ("errors", "wrong", "refused", "unanswered")
-    names = all_figures[0].keys()
-    return {
-        name: (sum if name in summed else statistics.median)([one[name] for one in all_figures if name in one])
-        for name in names
-    }
+    """The median of each figure over the rounds; of what went wrong the sum, or the worst."""
+    how = lambda name: sum if name in SUMMED else max if name in WORST else statistics.median
+    return {name: how(name)([one[name] for one in all_figures if name in one]) for name in all_figures[0]}
 
 
 def brief(kept: dict) -> str:
@@ -134,5 +174,5 @@ def brief(kept: dict) -> str:
         text += f"  p50 {kept['p50_ms']:.2f} ms, p99 {kept['p99_ms']:.2f} ms"
     if "bytes_a_connection" in kept:
         text += f"  {kept['bytes_a_connection']:.0f} bytes a connection"
-    troubles = {name: kept.get(name, 0) for name in ("errors", "wrong", "refused", "unanswered")}
-    return text + "".join(f", {name} {count}" for name, count in troubles.items() if count)
+    names = (*TROUBLES, "unanswered", "missed", "listen_overflows")
+    return text + "".join(f", {name.replace('_', ' ')} {kept[name]}" for name in names if kept.get(name))

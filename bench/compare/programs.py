@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -29,6 +31,7 @@ BLOCKING = "tokio, in the task"
 SPAWN_BLOCKING = "tokio, spawn_blocking"
 PLAIN = "sandpool, empty sandbox"
 BARE = "bare loop"
+BARE_EPOLL = "bare epoll loop"
 
 
 class Cores:
@@ -43,6 +46,46 @@ class Cores:
         if workers > len(self.server):
             self.server = usable[:workers]
             self.shared = True
+
+
+def raise_file_limit() -> int:
+    """Raises the soft limit of open files to the hard one, for the programs inherit it: which it then is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def listen_counters() -> dict[str, int]:
+    """How often, since the system started, a connection found an accept queue full, and how often one was dropped before
+    it was accepted (that included). They are of all listeners of this machine."""
+    return counters_of(Path("/proc/net/netstat").read_text())
+
+
+def counters_of(netstat: str) -> dict[str, int]:
+    """The two counters of /proc/net/netstat: a line of names, and a line of values."""
+    names, values = (line.split() for line in netstat.splitlines() if line.startswith("TcpExt:"))
+    of = dict(zip(names, values))
+    return {"listen_overflows": int(of["ListenOverflows"]), "listen_drops": int(of["ListenDrops"])}
+
+
+class BusyNeighbour:
+    """Keeps the load's core as busy as the load tool does, for what is measured without load; use it with `with`."""
+
+    COMMAND = ["python3", "-c", "while True: pass"]
+
+    def __init__(self, cores: Cores):
+        self.core = cores.load
+
+    def __enter__(self):
+        pin = {self.core}
+        self.process = subprocess.Popen(
+            [sys.executable, *self.COMMAND[1:]], preexec_fn=lambda: os.sched_setaffinity(0, pin)
+        )
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
 
 
 def command(name: str, port: int, workers: int, extra=()) -> list[str]:
@@ -60,6 +103,7 @@ def command(name: str, port: int, workers: int, extra=()) -> list[str]:
         BLOCKING: ["peer-transcode", "--blocking"],
         SPAWN_BLOCKING: ["peer-transcode", "--spawn-blocking"],
         PLAIN: ["sandpool-plain"],
+        BARE_EPOLL: ["peer-bare"],
     }[name]
     return [str(BUILT / program[0]), *program[1:], "--listen", listen, "--threads", str(workers), *extra]
 
@@ -155,8 +199,9 @@ def on(core_list, arguments: list[str], timeout_s: float) -> subprocess.Complete
     )
 
 
-def shown(arguments: list[str]) -> str:
-    """A command line as a person would type it, without this machine's paths and ports."""
-    line = " ".join(f"'{word}'" if re.search(r"[\s{}\"]", word) else word for word in arguments)
+def shown(arguments: list[str], core_list) -> str:
+    """A command line as a person would type it, with the cores it is pinned to, without this machine's paths and ports."""
+    pinned = ["taskset", "-c", ",".join(map(str, core_list)), *arguments]
+    line = " ".join(f"'{word}'" if re.search(r"[\s{}\"?;&]", word) else word for word in pinned)
     line = line.replace(str(BUILT), "target/release").replace(str(ROOT) + "/", "")
     return re.sub(r"--watch \d+", "--watch PID", re.sub(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:PORT", line))

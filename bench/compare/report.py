@@ -1,16 +1,19 @@
-"""The table with its ratios, the plots, and the block of figures in RESULTS.md."""
+"""The tables with their ratios, the plots, and the blocks of figures in RESULTS.md."""
 
 import json
 import os
 import platform
+import re
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
+from measure import TROUBLES
 from plot import plot
 from programs import BARE, MINIHTTP, PLAIN, SANDPOOL, TUNGSTENITE
 
-BEGIN, END = "<!-- figures: written by bench/compare -->", "<!-- end of figures -->"
+# A server that was busy for less of its cores' time was not what bounded a closed loop.
+BUSY = 0.95
 
 
 def machine() -> dict:
@@ -47,7 +50,18 @@ def ratio(row, base, figure: str) -> str:
 
 
 def table(rows: list) -> str:
-    """Everything that was measured, in one table of Markdown."""
+    """Everything that was measured, as tables of Markdown: rates, then soaks, which are none."""
+    rates, soaks = [row for row in rows if not is_soak(row)], [row for row in rows if is_soak(row)]
+    return "\n".join(part for part in (rates and rate_table(rates), soaks and soak_table(soaks)) if part)
+
+
+def is_soak(row) -> bool:
+    """Whether it is about what is left over."""
+    return "memory_after" in row.figures
+
+
+def rate_table(rows: list) -> str:
+    """Rates, latencies and their ratios."""
     out = [
         "| scenario | connections | program | a second | ratio | a CPU second | ratio | p50 ms | p99 ms | least/median | notes |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
@@ -68,7 +82,7 @@ def table(rows: list) -> str:
             number("p50_ms"),
             number("p99_ms"),
             number("least_of_median"),
-            notes(kept),
+            notes(row),
         ]
         out.append("| " + " | ".join(cells) + " |")
     out.append("")
@@ -79,20 +93,47 @@ def table(rows: list) -> str:
     return "\n".join(out) + "\n"
 
 
-def notes(kept: dict) -> str:
+def soak_table(rows: list) -> str:
+    """What long load leaves over, with what it is compared to."""
+    out = [
+        "| load | streams | program | answers a second | MB before | MB after | ratio | descriptors left over | leases left over |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        kept = row.figures
+        megabytes = [f"{kept[name] / 1e6:.1f}" for name in ("bytes_before", "bytes_after")]
+        cells = [row.scenario, f"{row.connections:,}", f"**{row.program}**", f"{kept['per_second']:,.0f}", *megabytes]
+        cells += [f"{kept['memory_after']:.3f}", str(kept["files_left"]), str(kept["leases_left"])]
+        out.append("| " + " | ".join(cells) + " |")
+    out += [f"\n{row.about} The server was `{row.commands[0]}`." for row in rows]
+    return "\n".join(out) + "\n"
+
+
+def notes(row) -> str:
     """What a row has that others don't."""
-    found = []
+    kept, found = row.figures, []
     if "possible" in kept:
         found.append(f"{kept['answers']:,.0f} of {kept['possible']:,} ({100 * kept['answers'] / kept['possible']:.1f} %)")
     if "bytes_a_connection" in kept:
         found.append(f"{kept['bytes_a_connection']:,.0f} bytes a connection")
-    if "memory_after" in kept:
-        left = f"{kept['files_left']} files and {kept['leases_left']} leases left over"
-        found.append(f"memory {kept['memory_after']:.3f} of before, {left}")
+    if kept.get("opened", row.connections) < row.connections:
+        found.append(f"{kept['opened']:,.0f} of {row.connections:,} connections opened")
+    if kept.get("server_busy", 1.0) < BUSY:
+        beside = f", load tool for {kept['tool_busy']:.2f}" if "tool_busy" in kept else ""
+        found.append(f"{'server ' if beside else ''}busy for {kept['server_busy']:.2f} of the time{beside}")
+    if kept.get("listen_overflows"):
+        found.append(f"accept backlog overflowed {kept['listen_overflows']:,} times")
+    elif kept.get("listen_drops"):
+        found.append(f"{kept['listen_drops']:,} connections dropped before they were accepted")
+    if kept.get("without_answer") or kept.get("oldest_under_way_ms", 0) > kept.get("max_ms", 0):
+        oldest = kept["oldest_under_way_ms"] / 1e3
+        found.append(f"{kept['under_way']:,.0f} messages unanswered at the end, the oldest waited {oldest:.2f} s")
+    if kept.get("without_answer"):
+        found.append(f"{kept['without_answer']:,} connections without any answer")
     if kept.get("tool_late_p99_ms", 0) > 0.05:
         found.append(f"load tool late by {kept['tool_late_p99_ms']:.2f} ms at p99")
-    found += [f"{name} {kept[name]:,}" for name in ("errors", "wrong", "refused", "unanswered") if kept.get(name)]
-    return "; ".join(found)
+    names = (*TROUBLES, "unanswered", "missed", "lost")
+    return "; ".join(found + [f"{name.replace('_', ' ')} {kept[name]:,}" for name in names if kept.get(name)])
 
 
 def plots(rows: list) -> dict[str, str]:
@@ -120,24 +161,69 @@ def write(out: Path, rows: list, failures: list[str], about: dict) -> None:
         (out / name).write_text(svg)
 
 
-def publish(results: Path, rows: list, failures: list[str], about: dict) -> None:
-    """Puts the figures into RESULTS.md, between its marks, and the plots beside it."""
+def publish(results: Path, name: str | None, rows: list, failures: list[str], about: dict) -> None:
+    """Puts the figures into RESULTS.md, each kind of run into its own block, and the plots beside it. Other blocks stay."""
+    soaks = [row for row in rows if is_soak(row)]
+    rates = [row for row in rows if not is_soak(row)]
+    of_soaks = [failure for failure in failures if any(failure.startswith(row.scenario) for row in soaks)]
     text = results.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    folder = results.parent / "plots"
+    if soaks:
+        text = with_block(text, name if name and not rates else "soak", block(soaks, of_soaks, about, ""))
+    if rates:
+        name = name or workers_name(about["workers"])
+        images = save_plots(results.parent / "plots", rates, "" if name == workers_name(1) else f"{name}_")
+        others = [failure for failure in failures if failure not in of_soaks]
+        text = with_block(text, name, block(rates, others, about, images))
+    results.write_text(text)
+
+
+def workers_name(workers: int) -> str:
+    """The block that runs with so many workers have."""
+    number = {1: "one", 2: "two", 3: "three", 4: "four"}.get(workers, str(workers))
+    return f"{number}-worker{'' if workers == 1 else 's'}"
+
+
+def with_block(text: str, name: str, content: str) -> str:
+    """`text` with block `name` replaced, or added behind the last one."""
+    begin, end = f"<!-- figures:{name} -->", f"<!-- end:{name} -->"
+    heading = f"### {name.replace('-', ' ').capitalize()}"
+    whole = f"{begin}\n\n{heading}\n\n{content.strip()}\n\n{end}"
+    if begin in text:
+        before, rest = text.split(begin, 1)
+        return before + whole + rest.split(end, 1)[1]
+    # other programs have blocks of their own further down
+    blocks = list(re.finditer(r"<!-- figures:([a-z0-9-]+) -->.*?<!-- end:\1 -->", text, re.DOTALL))
+    place = blocks[-1].end() if blocks else len(text)
+    return f"{text[:place]}\n\n{whole}{text[place:] or chr(10)}"
+
+
+def save_plots(folder: Path, rows: list, prefix: str) -> str:
+    """Writes the plots; the lines that show them in RESULTS.md."""
     folder.mkdir(exist_ok=True)
     images = ""
     for name, svg in plots(rows).items():
-        (folder / name).write_text(svg)
-        images += f"![{name.removesuffix('.svg').replace('_', ' ')}](plots/{name})\n"
+        (folder / f"{prefix}{name}").write_text(svg)
+        images += f"![{name.removesuffix('.svg').replace('_', ' ')}](plots/{prefix}{name})\n"
+    return images
+
+
+def block(rows: list, failures: list[str], about: dict, images: str) -> str:
+    """What stands in a block: machine, tables, plots, failures, commands."""
     commands = sorted({command for row in rows for command in row.commands})
     load = ", ".join(f"{value:.1f}" for value in about["load_average"])
-    block = (
-        f"{BEGIN}\n\n{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['rustc']}, commit "
-        f"{about['commit']}; {about['workers']} worker(s), {about['rounds']} round(s), load average before: {load}."
-        f"{' Servers and load shared a core.' if about['shared_core'] else ''}\n\n{table(rows)}\n{images}\n"
-        + "".join(f"* FAILED: {failure}\n" for failure in failures)
-        + f"\n<details><summary>commands</summary>\n\n```sh\n" + "\n".join(commands) + f"\n```\n\n</details>\n\n{END}"
+    shared = (
+        f" With {about['workers']} worker(s) on {about['cores']} core(s) the load shares a core with the server: both have less "
+        "than a core of their own would give them, so rates are no measure of how the server scales on more cores."
+        if about["shared_core"]
+        else ""
     )
-    results.write_text(before + block + after)
+    failed = "".join(f"* FAILED: {failure}\n" for failure in failures)
+    parts = [
+        f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['rustc']}, commit {about['commit']}; "
+        f"{about['workers']} worker(s), {about['rounds']} round(s), load average before: {load}.{shared}",
+        table(rows).strip(),
+        images.strip(),
+        failed.strip(),
+        "<details><summary>commands</summary>\n\n```sh\n" + "\n".join(commands) + "\n```\n\n</details>",
+    ]
+    return "\n\n".join(filter(None, parts))

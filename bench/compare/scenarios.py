@@ -1,11 +1,14 @@
 """What is measured. Each function adds the rows of one scenario; their order is that of issue and report."""
 
+import json
 import time
 from functools import partial
 
-from measure import Bench, Row
+from measure import SPARE_S, Bench, Row
 from programs import (
     AXUM,
+    BARE,
+    BARE_EPOLL,
     BLOCKING,
     MINIHTTP,
     PLAIN,
@@ -28,17 +31,23 @@ PACKETS_A_SECOND = 50
 AWAKE = "--busy-poll"
 
 
-class Times:
-    """How long each measurement takes, in seconds, and how far it goes."""
+def awake(bench: Bench) -> tuple[str, ...]:
+    """Where the load has a core of its own. Elsewhere it would take the server's time and not its own."""
+    return () if bench.cores.shared else (AWAKE,)
 
-    def __init__(self, quick: bool):
+
+class Times:
+    """How long each measurement takes, in seconds, and how far it goes. `quick`: short, and few points; `few`: few points."""
+
+    def __init__(self, quick: bool, few: bool = False):
+        few = few or quick
         self.quick = quick
         self.audio, self.paced, self.echo, self.http = (3, 4, 2, 2) if quick else (8, 12, 5, 6)
         self.soak, self.silence = (10, 20) if quick else (600, 60)
         self.hold, self.handshakes = (3, 2) if quick else (15, 5)
-        self.streams = [100] if quick else [100, 1000]
-        self.echo_connections = [200, 2000] if quick else [10, 50, 200, 1000, 2000, 5000, 15_000]
-        self.audio_connections = [] if quick else [10, 30, 300]
+        self.streams = [100] if few else [10, 30, 100, 300, 1000]
+        self.paced_like = 100
+        self.echo_connections = [200, 2000] if few else [10, 50, 200, 1000, 2000, 5000, 15_000]
         self.many = 2_000 if quick else 15_000
         self.sleep = [(3, 200, 700)] if quick else [(32, 2_000, 5000), (32, 15_000, 5000)]
 
@@ -48,10 +57,10 @@ def audio(bench: Bench, times: Times) -> None:
     for chain in ("clarity", "none"):
         scenario = f"audio, chain {chain}"
         wish = NO_CHAIN if chain == "none" else ()
-        for streams in [*times.audio_connections, *times.streams]:
+        for streams in times.streams:
             bench.say(f"{scenario}, {streams} streams")
             serve = partial(bench.serve, scenario, connections=streams, seconds=times.audio, path="/")
-            warm = ["--warm-up", "1s", "--timeout", "30s", AWAKE]
+            warm = ["--warm-up", "1s", "--timeout", "30s", *awake(bench)]
             jobs = [
                 partial(bench.loop, scenario, streams, chain, times.audio),
                 partial(serve, SANDPOOL, arguments=[*warm, *wish], extra=POOL),
@@ -62,8 +71,7 @@ def audio(bench: Bench, times: Times) -> None:
 
 def paced(bench: Bench, times: Times) -> None:
     """Target 2: streams in real time, as many as make 50 and 80 % of what the bare loop can do."""
-    streams = times.streams[0]
-    possible = bench.rate_of("audio, chain clarity", "bare loop", streams)
+    possible = bench.rate_of("audio, chain clarity", BARE, times.paced_like)
     if not possible:
         bench.failures.append("paced streams: the bare loop was not measured")
         return
@@ -71,10 +79,15 @@ def paced(bench: Bench, times: Times) -> None:
         scenario = f"paced, {share} % load"
         clients = max(1, round(possible * share / 100 / PACKETS_A_SECOND))
         bench.say(f"{scenario}: {clients} streams of 20 ms")
-        arguments = ["-R", str(clients * PACKETS_A_SECOND), "--warm-up", "2s", "--timeout", "5s", AWAKE]
+        arguments = ["-R", str(clients * PACKETS_A_SECOND), "--warm-up", "2s", "--timeout", "5s", *awake(bench)]
         serve = partial(bench.serve, scenario, connections=clients, seconds=times.paced, path="/", arguments=arguments)
         peers = (partial(serve, peer, extra=("--chain", "clarity")) for peer in (BLOCKING, SPAWN_BLOCKING))
         bench.in_turn(scenario, [partial(serve, SANDPOOL, extra=POOL), *peers])
+
+
+def floor(bench: Bench) -> tuple[str, ...]:
+    """What the kernel alone costs. It has one thread: it is no floor of servers with more workers."""
+    return (BARE_EPOLL,) if bench.workers == 1 else ()
 
 
 def echo(bench: Bench, times: Times) -> None:
@@ -82,8 +95,9 @@ def echo(bench: Bench, times: Times) -> None:
     for connections in times.echo_connections:
         bench.say(f"echo, {connections} connections")
         arguments = ["--payload", "128", "--warm-up", "1s", "--timeout", "30s"]
+        names = (SANDPOOL, TUNGSTENITE, TUNGSTENITE_AS_IT_IS, AXUM, *floor(bench))
         serve = partial(bench.serve, "echo", path="/echo", arguments=arguments, seconds=times.echo, connections=connections)
-        bench.in_turn("echo", [partial(serve, name) for name in (SANDPOOL, TUNGSTENITE, TUNGSTENITE_AS_IT_IS, AXUM)])
+        bench.in_turn("echo", [partial(serve, name) for name in names])
 
 
 def http(bench: Bench, times: Times) -> None:
@@ -92,7 +106,7 @@ def http(bench: Bench, times: Times) -> None:
     serve = partial(
         bench.serve, "plain HTTP", scheme="http", arguments=["--warm-up", "1s"], seconds=times.http, connections=256
     )
-    jobs = [partial(serve, name, "/") for name in (PLAIN, MINIHTTP, AXUM)]
+    jobs = [partial(serve, name, "/") for name in (PLAIN, MINIHTTP, AXUM, *floor(bench))]
     bench.in_turn("plain HTTP", [*jobs, partial(serve, SANDPOOL, "/health")])
 
 
@@ -129,7 +143,7 @@ def memory(bench: Bench, times: Times) -> None:
 def handshakes(bench: Bench, times: Times) -> None:
     """Target 8: new connections, one after the other and all at once."""
     bench.say("handshakes, 64 at a time")
-    peers = (SANDPOOL, TUNGSTENITE, AXUM)
+    peers = (SANDPOOL, TUNGSTENITE, AXUM, *floor(bench))
     serve = partial(bench.serve, path="/echo", seconds=times.handshakes)
     bench.in_turn(
         "handshakes", [partial(serve, "handshakes", name, arguments=["--handshakes"], connections=64) for name in peers]
@@ -142,25 +156,39 @@ def handshakes(bench: Bench, times: Times) -> None:
 
 def soak(bench: Bench, times: Times) -> None:
     """Target 9: full load for long, then silence: what is left of it."""
-    scenario, connections = f"{times.soak} s of full load", 400
+    scenario, connections, short_s = f"{times.soak} s of full load", 400, 2
     bench.say(scenario)
-    extra = (*POOL, "--sandbox-idle", "5s", "--session-idle", "5s")
-    with Server(SANDPOOL, bench.cores, bench.workers, extra) as server:
-        streams = ["-t1", f"-c{connections}", "--timeout", "30s"]
+    flags = (*POOL, "--sandbox-idle", "5s", "--session-idle", "5s")
+    with Server(SANDPOOL, bench.cores, bench.workers, flags) as server:
+        streams = lambda seconds: load(
+            ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--json", "-", server.url("ws", "/")]
+        )
         # what is built at the first load, and kept, is no leak
-        on([bench.cores.load], load([*streams, "-d2s", server.url("ws", "/")]), 120)
+        on([bench.cores.load], streams(short_s), SPARE_S)
         time.sleep(times.silence)
         before = server.resident_bytes(), server.open_files()
-        line = load([*streams, f"-d{times.soak}s", server.url("ws", "/")])
-        run = on([bench.cores.load], line, times.soak + 120)
+        run = on([bench.cores.load], streams(times.soak), times.soak + SPARE_S)
         time.sleep(times.silence)
         after, leased = (server.resident_bytes(), server.open_files()), server.status()["pool"]["leased"]
-        commands = [shown(server.command), shown(line)]
-    kept = {"memory_after": after[0] / before[0], "files_left": after[1] - before[1], "leases_left": leased}
+        commands = [shown(server.command, bench.cores.server), shown(streams(times.soak), [bench.cores.load])]
+    if not run.stdout:
+        raise RuntimeError(run.stderr.strip())
+    kept = {
+        "per_second": json.loads(run.stdout)["answers_per_second"],
+        "bytes_before": before[0],
+        "bytes_after": after[0],
+        "memory_after": after[0] / before[0],
+        "files_left": after[1] - before[1],
+        "leases_left": leased,
+    }
     bench.say(f"  memory {kept['memory_after']:.3f} of before, {kept['files_left']} files and {leased} leases left over")
     if run.returncode:
-        bench.failures.append(f"{scenario}: {run.stdout.strip()} {run.stderr.strip()}")
-    bench.rows.append(Row(scenario, SANDPOOL, connections, kept, commands))
+        bench.failures.append(f"{scenario}: {run.stderr.strip()}")
+    about = (
+        f"Before: after {short_s} s of the same load and {times.silence} s of silence, so what is built at the first load and "
+        f"kept is in it. After: when there had been silence for {times.silence} s again."
+    )
+    bench.rows.append(Row(scenario, SANDPOOL, connections, kept, commands, about))
 
 
 ALL = {
@@ -176,3 +204,5 @@ ALL = {
 
 # The last takes ten minutes by itself: only when it is named.
 USUAL = [name for name in ALL if name != "soak"]
+# With several workers: what shows how they scale.
+SCALING = ["audio", "echo", "http"]

@@ -10,7 +10,8 @@ use crate::units::{parse_count, parse_rate, parse_time};
 
 /// Load for HTTP and WebSocket servers, with wrk's command line and report. Every answer is checked: echoes by content,
 /// Opus packets by their structure and duration, and one client in 16 decodes its answers and recognises its own voice in
-/// them (see --decode-every). The exit code is 1 if anything that came back was wrong.
+/// them (see --decode-every). The exit code is 1 if anything that came back was wrong, or was no success: an HTTP status that
+/// is neither 2xx nor 3xx, a message that the server refused with an error.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "sandpool-wrk",
@@ -39,7 +40,7 @@ pub struct Args {
     /// Lua scripts are wrk's: this tool has none
     #[arg(short, long, value_name = "S", hide = true)]
     script: Option<String>,
-    /// Adds a header to the request
+    /// Adds a header to the request; Host replaces the one of the address
     #[arg(short = 'H', long = "header", value_name = "Name: value", action = ArgAction::Append)]
     headers: Vec<String>,
     /// Print latency statistics
@@ -48,7 +49,7 @@ pub struct Args {
     /// Print latency from the time messages were sent as well, which leaves out what they waited before
     #[arg(short = 'U', long = "u_latency", alias = "u-latency")]
     pub since_sent: bool,
-    /// A message that has no answer for so long counts as a time-out
+    /// A message that has no answer for so long counts as a time-out; with -R from when it was due
     #[arg(short = 'T', long, value_name = "T", default_value = "2s", value_parser = parse_time)]
     timeout: Duration,
     /// Load that is not measured, before the test
@@ -75,7 +76,7 @@ pub struct Args {
     /// Opens, upgrades and closes connections as fast as it can, -c of them at a time
     #[arg(long)]
     handshakes: bool,
-    /// With --handshakes: opens all connections in the same moment, once
+    /// With --handshakes: opens all connections once, as fast as it can, without waiting for those before
     #[arg(long, requires = "handshakes")]
     at_once: bool,
     /// Never sleeps, but looks for answers again and again: to wake a sleeping client interrupts its processor, which in a

@@ -3,6 +3,7 @@
 use std::fs;
 
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
+use rustix::time::{clock_gettime, ClockId};
 
 /// Files that are not connections: output, epoll sets, timers, signals.
 const OTHER_FILES: u64 = 64;
@@ -50,6 +51,12 @@ pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// Seconds of processor time that this process has used.
+pub(crate) fn own_cpu_seconds() -> f64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,8 +77,9 @@ mod tests {
 
     #[test]
     fn processor_time_rises_with_work() {
-        let before = cpu_seconds(std::process::id()).unwrap();
+        let (before, own_before) = (cpu_seconds(std::process::id()).unwrap(), own_cpu_seconds());
         while cpu_seconds(std::process::id()).unwrap() <= before {}
+        assert!(own_cpu_seconds() > own_before);
         assert_eq!(cpu_seconds(u32::MAX), None);
     }
 }

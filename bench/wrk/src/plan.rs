@@ -22,7 +22,7 @@ pub enum Mode {
     Hold,
     /// Each connection is opened, has its handshake, is closed, and opened again.
     Handshakes,
-    /// All connections are opened in the same moment, once.
+    /// All connections are opened once, none waiting for another.
     AtOnce,
 }
 
@@ -56,6 +56,12 @@ pub enum PlanError {
     /// Two options exclude each other.
     #[error("{0}")]
     Conflict(&'static str),
+    /// A header that this tool writes itself.
+    #[error("-H {name}: the tool writes this header itself, as the handshake or the request needs it")]
+    OwnHeader {
+        /// Its name, as given.
+        name: String,
+    },
     /// A header is none.
     #[error("-H {got:?} is no header: \"Name: value\" is")]
     Header {
@@ -80,6 +86,8 @@ pub struct Plan {
     pub(crate) rate: Option<f64>,
     /// Messages that a connection may have under way.
     pub(crate) in_flight: usize,
+    /// What stands in the `Host` header.
+    pub(crate) host: String,
     /// Header lines beyond the necessary ones, each with its line end.
     pub(crate) headers: String,
     /// A text message that begins each connection and is answered by one.
@@ -140,8 +148,12 @@ impl Plan {
             (Some(_), _) => OPEN_LOOP_IN_FLIGHT,
         });
         in_range("--in-flight", in_flight, 1, MOST_IN_FLIGHT)?;
+        // over HTTP whether the connection stays is the client's to say, unless it is opened for each request
+        let keeps_its_word = work == Work::Http && wishes.mode == Mode::Stream;
+        let Headers { host, lines } = Headers::of(&wishes.headers, keeps_its_word)?;
         Ok(Self {
-            headers: header_lines(&wishes.headers)?,
+            host: host.unwrap_or_else(|| target.authority.clone()),
+            headers: lines,
             target,
             address,
             mode: wishes.mode,
@@ -212,28 +224,55 @@ fn in_range(option: &'static str, got: usize, least: usize, most: usize) -> Resu
 }
 
 /// Headers that the tool writes itself; a second one would make the request a bad one.
-const OURS: [&str; 6] =
-    ["host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "content-length"];
+const OURS: [&str; 6] = [
+    "upgrade",
+    "connection",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "content-length",
+    "transfer-encoding",
+];
 
-fn header_lines(headers: &[String]) -> Result<String, PlanError> {
-    let mut lines = String::new();
-    for header in headers {
-        let refuse = || PlanError::Header { got: header.clone() };
-        let (name, value) = header.split_once(':').ok_or_else(refuse)?;
-        let name_is_token = !name.is_empty()
-            && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte));
-        let printable = value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 127));
-        if !name_is_token || !printable {
-            return Err(refuse());
+/// The headers that were asked for.
+#[derive(Debug, Default)]
+struct Headers {
+    /// The last `Host`, which replaces the address's.
+    host: Option<String>,
+    /// The others, each with its line end.
+    lines: String,
+}
+
+impl Headers {
+    /// `connection`: whether `Connection` is accepted.
+    fn of(headers: &[String], connection: bool) -> Result<Self, PlanError> {
+        let mut found = Self::default();
+        for header in headers {
+            let (name, value) = header_of(header)?;
+            let lowercase = name.to_ascii_lowercase();
+            if lowercase == "host" {
+                found.host = Some(value.to_owned());
+                continue;
+            }
+            if OURS.contains(&lowercase.as_str()) && !(connection && lowercase == "connection") {
+                return Err(PlanError::OwnHeader { name: name.to_owned() });
+            }
+            found.lines.push_str(&format!("{name}: {value}\r\n"));
         }
-        if OURS.contains(&name.to_ascii_lowercase().as_str()) {
-            return Err(PlanError::Conflict(
-                "-H can't set a header that the handshake or the request has already",
-            ));
-        }
-        lines.push_str(&format!("{name}: {}\r\n", value.trim()));
+        Ok(found)
     }
-    Ok(lines)
+}
+
+/// Name and value of one header.
+fn header_of(header: &str) -> Result<(&str, &str), PlanError> {
+    let refuse = || PlanError::Header { got: header.to_owned() };
+    let (name, value) = header.split_once(':').ok_or_else(refuse)?;
+    let name_is_token = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte));
+    let printable = value.bytes().all(|byte| byte == b'\t' || (byte >= b' ' && byte != 127));
+    if !name_is_token || !printable {
+        return Err(refuse());
+    }
+    Ok((name, value.trim()))
 }
 
 #[cfg(test)]
@@ -314,8 +353,26 @@ pub(crate) mod tests {
         let of =
             |header: &str| Plan::new(Wishes { headers: vec![header.into()], ..wishes("http://127.0.0.1:1") });
         assert_eq!(of("X-One:  a b ").unwrap().headers, "X-One: a b\r\n");
-        for bad in ["none", ": a", "A b: c", "A: b\r\nC: d", "Host: other"] {
+        for bad in ["none", ": a", "A b: c", "A: b\r\nC: d", "Host: a\r\nC: d", "Transfer-Encoding: chunked"]
+        {
             assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_is_replaced_connection_is_the_clients_and_what_is_refused_is_named() {
+        let of = |url: &str, mode, headers: &[&str]| {
+            let headers = headers.iter().map(ToString::to_string).collect();
+            Plan::new(Wishes { headers, mode, ..wishes(url) })
+        };
+        let (http, ws) = ("http://127.0.0.1:1/", "ws://127.0.0.1:1/");
+        assert_eq!(of(http, Mode::Stream, &[]).unwrap().host, "127.0.0.1:1");
+        let plan = of(http, Mode::Stream, &["Host: a", "X: y", "host: b", "Connection: close"]).unwrap();
+        assert_eq!((plan.host.as_str(), plan.headers.as_str()), ("b", "X: y\r\nConnection: close\r\n"));
+        assert_eq!(of(ws, Mode::Stream, &["Host: a"]).unwrap().host, "a");
+        for (url, mode) in [(ws, Mode::Stream), (http, Mode::Handshakes)] {
+            let error = of(url, mode, &["Connection: close"]).unwrap_err();
+            assert!(error.to_string().contains("-H Connection"), "{error}");
         }
     }
 }

@@ -83,18 +83,22 @@ pub struct Outcome {
     pub ramp: Duration,
     /// Whether it was interrupted.
     pub interrupted: bool,
-    /// Resident bytes of the watched process: before the first connection, with all of them, at the end.
+    /// Resident bytes of the watched process: before the first connection, with all of them, and at the end, when those
+    /// that were not lost are open still.
     pub resident: Option<[u64; 3]>,
     /// Seconds of processor time that the watched process used within the measured time.
     pub cpu_seconds: Option<f64>,
+    /// The same of this process. About as much as there was time for its threads: the tool was the bottleneck.
+    pub tool_cpu_seconds: f64,
 }
 
 impl Outcome {
-    /// Whether all that was answered was right, and something was.
+    /// Whether all that was answered was right and a success, and something was.
     pub fn is_right(&self) -> bool {
         let totals = &self.totals;
         let anything = totals.answers + totals.latencies.count() + totals.handshakes.count() > 0;
-        totals.wrong() == 0 && (anything || self.interrupted)
+        let bad = totals.wrong() + totals.bad_statuses + totals.refused;
+        bad == 0 && (anything || self.interrupted)
     }
 }
 
@@ -121,26 +125,30 @@ pub fn run(plan: &Plan, interrupt: &Interrupt, began: &dyn Fn(&Plan, Duration)) 
         began(plan, ramp);
         let begin = go_at + nanos(plan.warm_up);
         let cpu = || plan.watched.and_then(limits::cpu_seconds);
+        let cpu = || (cpu(), limits::own_cpu_seconds());
         let (mut cpu_at_begin, mut cpu_at_end) = (None, None);
-        while control.ended.load(Ordering::Acquire) < plan.threads {
+        while control.over.load(Ordering::Acquire) < plan.threads {
             if interrupt.is_set() {
                 control.stop.store(true, Ordering::Relaxed);
             }
             let since = clock.now().checked_sub(begin);
             if since.is_some() && cpu_at_begin.is_none() {
-                cpu_at_begin = cpu();
+                cpu_at_begin = Some(cpu());
             }
             // not what comes after the end: an open loop waits for its last answers
             if cpu_at_end.is_none() && since.is_some_and(|since| since >= nanos(plan.duration)) {
-                cpu_at_end = cpu();
+                cpu_at_end = Some(cpu());
             }
             thread::sleep(LOOK);
         }
-        let used = cpu_at_end.or_else(cpu).zip(cpu_at_begin).map(|(end, begin)| end - begin);
+        let (end, begin_cpu) = (cpu_at_end.unwrap_or_else(cpu), cpu_at_begin.unwrap_or_else(cpu));
+        let used = (end.0.zip(begin_cpu.0).map(|(end, begin)| end - begin), (end.1 - begin_cpu.1).max(0.0));
         let length = clock.now().saturating_sub(begin).min(nanos(plan.duration));
-        (ramp, Duration::from_nanos(length), before.zip(with_all).zip(resident()), used)
+        let resident = before.zip(with_all).zip(resident());
+        control.leave.store(true, Ordering::Release);
+        (ramp, Duration::from_nanos(length), resident, used)
     };
-    let (shares, (ramp, elapsed, resident, cpu_seconds)) = thread::scope(|scope| {
+    let (shares, (ramp, elapsed, resident, (cpu_seconds, tool_cpu_seconds))) = thread::scope(|scope| {
         let spawn = |thread| {
             let task = Task { plan, messages: &messages, control: &control, clock, thread };
             scope.spawn(move || work(&task))
@@ -164,7 +172,8 @@ pub fn run(plan: &Plan, interrupt: &Interrupt, began: &dyn Fn(&Plan, Duration)) 
         ));
     }
     let resident = resident.map(|((before, with_all), end)| [before, with_all, end]);
-    Ok(Outcome { totals, elapsed, ramp, interrupted: interrupt.is_set(), resident, cpu_seconds })
+    let interrupted = interrupt.is_set();
+    Ok(Outcome { totals, elapsed, ramp, interrupted, resident, cpu_seconds, tool_cpu_seconds })
 }
 
 /// Has the connections opened, and says when the run begins: how long that took, and the time.
@@ -184,7 +193,7 @@ fn ramp(plan: &Plan, control: &Control, clock: Clock, interrupt: &Interrupt) -> 
     control.opens.store(true, Ordering::Release);
     let over = || {
         let all = control.settled.load(Ordering::Relaxed) >= plan.connections;
-        let ended = control.ended.load(Ordering::Relaxed) > 0;
+        let ended = control.over.load(Ordering::Relaxed) > 0;
         let late = clock.now() - begin > nanos(LONGEST_RAMP);
         // a server that takes nobody: more tries would not help
         let hopeless = control.settled.load(Ordering::Relaxed) == 0

@@ -84,10 +84,17 @@ pub struct Totals {
     pub recognised: u64,
     /// Messages that were due in an open loop and had no answer in the end; they count in `latencies` with their age.
     pub unanswered: u64,
-    /// Messages that were due while their connection was not open.
+    /// Messages that were due while their connection was not open; they are not in `latencies`.
     pub missed: u64,
+    /// Messages that were under way when a closed loop ended.
+    pub under_way: u64,
+    /// For how long the oldest of them had been, in nanoseconds. Longer than the longest of `latencies`: somebody waited
+    /// of whom `latencies` say nothing.
+    pub oldest_under_way: u64,
     /// Connections that were open when the measured time began.
     pub open: u64,
+    /// Connections that were open when the run ended.
+    pub open_at_end: u64,
     /// Connections that the server closed while they were held.
     pub lost: u64,
     /// Answers within the measured time, of each connection.
@@ -128,9 +135,17 @@ impl Totals {
         self.recognised += other.recognised;
         self.unanswered += other.unanswered;
         self.missed += other.missed;
+        self.under_way += other.under_way;
+        self.oldest_under_way = self.oldest_under_way.max(other.oldest_under_way);
         self.open += other.open;
+        self.open_at_end += other.open_at_end;
         self.lost += other.lost;
         self.per_connection.extend(other.per_connection);
+    }
+
+    /// Connections that had no answer within the measured time.
+    pub fn without_answer(&self) -> u64 {
+        self.per_connection.iter().filter(|&&answers| answers == 0).count() as u64
     }
 
     /// Answers that were wrong.

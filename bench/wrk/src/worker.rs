@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::clock::{nanos, Clock, Nanos};
 use crate::connection::{Connection, Shared};
@@ -14,10 +16,15 @@ use crate::workload::Messages;
 
 /// How often rates are sampled and time-outs looked for.
 const TICK: Nanos = 100_000_000;
+/// How often a thread whose run is over looks whether it may close its connections.
+const LEAVING_LOOK: Duration = Duration::from_millis(1);
 /// How often a thread that waits for the others looks whether they are ready.
 const WAITING_TICK: Nanos = 2_000_000;
 /// How long an open loop waits for answers after its end, at most.
 const LONGEST_DRAIN: Nanos = 5_000_000_000;
+/// Connections that are begun before events are looked at again: answers of the earlier ones must not wait in the tool
+/// until the last one is begun, for that would count as the server's latency.
+const OPENED_AT_A_TIME: usize = 16;
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -36,8 +43,10 @@ pub(crate) struct Control {
     pub(crate) go_at: AtomicU64,
     /// Whether it ends now.
     pub(crate) stop: AtomicBool,
-    /// Threads that have ended.
-    pub(crate) ended: AtomicUsize,
+    /// Threads whose run is over; their connections are still open.
+    pub(crate) over: AtomicUsize,
+    /// Whether connections may be closed: what they cost the watched process has been looked at.
+    pub(crate) leave: AtomicBool,
 }
 
 /// What a thread is given.
@@ -56,9 +65,12 @@ pub(crate) struct Task<'a> {
 pub(crate) fn work(task: &Task<'_>) -> Result<Totals, String> {
     let worker = Worker::new(task);
     task.control.built.fetch_add(1, Ordering::Release);
-    let totals = worker.and_then(Worker::run);
-    task.control.ended.fetch_add(1, Ordering::Release);
-    totals
+    let worker = worker.and_then(Worker::run);
+    task.control.over.fetch_add(1, Ordering::Release);
+    while !task.control.leave.load(Ordering::Acquire) {
+        thread::sleep(LEAVING_LOOK);
+    }
+    worker.map(|worker| worker.shared.totals)
 }
 
 struct Worker<'a> {
@@ -85,9 +97,9 @@ impl<'a> Worker<'a> {
         let request = match plan.work {
             Work::Http => {
                 let close = plan.mode == Mode::Handshakes;
-                http::request(&plan.target.path, &plan.target.authority, &plan.headers, close)
+                http::request(&plan.target.path, &plan.host, &plan.headers, close)
             }
-            _ => websocket::upgrade_request(&plan.target.path, &plan.target.authority, &plan.headers),
+            _ => websocket::upgrade_request(&plan.target.path, &plan.host, &plan.headers),
         };
         let clients = plan.clients_of(task.thread);
         let shared = Shared {
@@ -125,7 +137,8 @@ impl<'a> Worker<'a> {
         })
     }
 
-    fn run(mut self) -> Result<Totals, String> {
+    /// To the end of the run; its connections are open still.
+    fn run(mut self) -> Result<Self, String> {
         self.shared.closed.extend((0..self.connections.len()).map(|place| (place, 0)));
         let mut go_at = None;
         loop {
@@ -153,7 +166,8 @@ impl<'a> Worker<'a> {
             polled.map_err(|error| format!("waiting for sockets: {error}"))?;
             self.handle_events();
         }
-        Ok(self.end())
+        self.end();
+        Ok(self)
     }
 
     /// The time of the run is known.
@@ -193,21 +207,23 @@ impl<'a> Worker<'a> {
             return false;
         }
         let drained = || {
+            // a thread that was held up at the end has messages to send still that were due before it
+            let taken = self.shared.schedule.as_ref().is_none_or(|schedule| schedule.next_due() >= end);
             let idle = self.shared.in_flight == 0;
-            idle && !self.connections.iter().any(|connection| connection.has_backlog(&self.shared))
+            taken && idle && !self.connections.iter().any(|connection| connection.has_backlog(&self.shared))
         };
         let longest = nanos(self.shared.plan.timeout).min(LONGEST_DRAIN);
         self.shared.schedule.is_none() || now >= end + longest || drained()
     }
 
-    /// Opens what is closed, as long as not too many are under way.
+    /// Opens some of what is closed, as long as not too many are under way.
     fn open_some(&mut self, now: Nanos) {
         if !self.control.opens.load(Ordering::Acquire) {
             return;
         }
-        while self.may_open_another() {
+        for _ in 0..OPENED_AT_A_TIME {
             match self.shared.closed.front() {
-                Some(&(place, at)) if at <= now => {
+                Some(&(place, at)) if at <= now && self.may_open_another() => {
                     self.shared.closed.pop_front();
                     self.connections[place].open(&mut self.shared);
                 }
@@ -288,7 +304,8 @@ impl<'a> Worker<'a> {
             }
         }
         match self.shared.closed.front() {
-            Some(&(_, at)) if self.may_open_another() => wake_at.min(at.max(now + WAITING_TICK)),
+            Some(_) if !self.control.opens.load(Ordering::Relaxed) => wake_at.min(now + WAITING_TICK),
+            Some(&(_, at)) if self.may_open_another() => wake_at.min(at),
             _ => wake_at,
         }
     }
@@ -300,16 +317,18 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn end(mut self) -> Totals {
+    /// Counts what the end of the run finds.
+    fn end(&mut self) {
         if self.control.stop.load(Ordering::Relaxed) {
             // what would have been due later was not asked for
             let now = self.shared.clock.now();
             self.shared.window = self.shared.window.map(|(begin, end)| (begin, end.min(now)));
         }
+        self.shared.totals.open_at_end =
+            self.connections.iter().filter(|connection| connection.is_open()).count() as u64;
         for connection in &mut self.connections {
             connection.give_up_all(&mut self.shared);
         }
         self.shared.totals.per_connection = self.connections.iter().map(Connection::measured).collect();
-        self.shared.totals
     }
 }

@@ -137,6 +137,72 @@ fn what_is_never_answered_counts_with_its_age() {
 }
 
 #[test]
+fn what_waited_to_be_sent_is_late_as_well() {
+    const DELAY: Duration = Duration::from_millis(50);
+    let addr = answering_server(|_, _, message| {
+        thread::sleep(DELAY);
+        message.to_vec()
+    });
+    // one under way: each is answered soon after it was sent, and ever longer after it was due
+    let outcome = wrk("-t1 -c1 -d2s -R 100 --in-flight 1 --timeout 300ms ws://{}/echo", addr);
+    let totals = &outcome.totals;
+    assert!(Duration::from_nanos(totals.since_sent.at(0.5)) < DELAY * 2, "{}", totals.since_sent.at(0.5));
+    assert!(totals.count(Problem::Timeout) >= 1);
+}
+
+#[test]
+fn what_was_due_while_the_connection_was_closed_is_missed_and_all_else_is_in_the_latency() {
+    let addr = websocket_server(|_, socket| {
+        for _ in 0..5 {
+            let message = socket.read()?;
+            socket.send(message)?;
+        }
+        socket.close(None)?;
+        socket.read().map(drop)
+    });
+    let outcome = wrk("-t1 -c1 -d1s -R 100 ws://{}/echo", addr);
+    let totals = &outcome.totals;
+    // it is tried again after 100 ms: ten messages each time
+    assert!(totals.missed >= 9, "{totals:?}");
+    assert_eq!(totals.latencies.count() + totals.missed, 100);
+}
+
+#[test]
+fn a_closed_loop_tells_who_waited_in_vain() {
+    // number 0 only tries whether somebody is there, and number 1 is the only one that is answered
+    let addr = websocket_server(|number, socket| loop {
+        let message = socket.read()?;
+        if number == 1 {
+            socket.send(message)?;
+        }
+    });
+    let outcome = wrk("-t1 -c4 -d500ms ws://{}/echo", addr);
+    let totals = &outcome.totals;
+    assert!(totals.answers > 10, "{totals:?}");
+    assert_eq!(totals.without_answer(), 3);
+    // whether the one that is answered has one under way as well is chance
+    assert!((3..=4).contains(&totals.under_way), "{totals:?}");
+    assert!(Duration::from_nanos(totals.oldest_under_way) >= Duration::from_millis(490));
+    assert!(totals.oldest_under_way > totals.latencies.max());
+}
+
+#[test]
+fn of_held_connections_only_those_count_in_the_end_that_are_open_still() {
+    let addr = websocket_server(|number, socket| {
+        let message = socket.read()?;
+        socket.send(message)?;
+        if number % 2 == 1 {
+            thread::sleep(Duration::from_millis(300));
+            return socket.close(None);
+        }
+        socket.read().map(drop)
+    });
+    let outcome = wrk("-t1 -c6 -d1s --hold ws://{}/echo", addr);
+    let totals = &outcome.totals;
+    assert_eq!((totals.open, totals.lost, totals.open_at_end), (6, 3, 3));
+}
+
+#[test]
 fn answers_in_parts_and_pings_between_them_are_right() {
     let part =
         |bytes: &[u8], code, last| Message::Frame(Frame::message(bytes.to_vec(), OpCode::Data(code), last));
@@ -187,6 +253,7 @@ fn http_servers_may_close_after_each_answer() {
     let totals = &outcome.totals;
     assert!(totals.answers > 8 && totals.problems == [0; 4], "{totals:?}");
     assert_eq!(totals.bad_statuses, totals.answers);
+    assert!(!outcome.is_right(), "an answer that is no success is no right one");
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn http_is_answered_and_what_is_not_found_is_told() {
     assert!(outcome.is_right() && outcome.totals.bad_statuses == 0, "{:?}", outcome.totals);
     let outcome = wrk("-t1 -c2 -d300ms http://{}/nowhere", server());
     assert!(outcome.totals.answers > 0 && outcome.totals.bad_statuses == outcome.totals.answers);
+    assert!(!outcome.is_right(), "a 404 is no success");
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn held_connections_are_all_there_at_the_end() {
     let line = format!("-t2 -c200 -d500ms --hold --watch {} ws://{{}}/echo", std::process::id());
     let outcome = wrk(&line, server());
     assert!(outcome.is_right(), "{:?}", outcome.totals);
-    assert_eq!((outcome.totals.open, outcome.totals.lost), (200, 0));
+    assert_eq!((outcome.totals.open, outcome.totals.lost, outcome.totals.open_at_end), (200, 0, 200));
     assert!(outcome.resident.unwrap().iter().all(|&bytes| bytes > 0));
     assert!(outcome.cpu_seconds.is_some());
 }

@@ -33,8 +33,7 @@ fn main() -> std::io::Result<()> {
     let Options { chain, spawn_blocking, .. } = options;
     tokio_server::run("tokio-tungstenite with libopus", &options.listen, |listener| async move {
         loop {
-            let (stream, _) = listener.accept().await?;
-            tokio::spawn(serve(stream, chain, spawn_blocking));
+            tokio::spawn(serve(tokio_server::next(&listener).await, chain, spawn_blocking));
         }
     })
 }

@@ -23,8 +23,7 @@ fn main() -> std::io::Result<()> {
     let Options { listen, read_buffer } = Options::parse();
     tokio_server::run("tokio-tungstenite", &listen, |listener| async move {
         loop {
-            let (stream, _) = listener.accept().await?;
-            tokio::spawn(echo(stream, read_buffer));
+            tokio::spawn(echo(tokio_server::next(&listener).await, read_buffer));
         }
     })
 }

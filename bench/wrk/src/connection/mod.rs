@@ -181,7 +181,7 @@ impl Connection {
         }
     }
 
-    /// Counts it as late if its oldest message, or its opening, is older than the time-out.
+    /// Counts it as late if its oldest message has been due, or its opening begun, for longer than the time-out.
     pub(crate) fn look_at_the_clock(&mut self, now: Nanos, timeout: Nanos, shared: &mut Shared<'_>) {
         let late = |since: Nanos| now.saturating_sub(since) > timeout;
         match self.stage {
@@ -194,7 +194,7 @@ impl Connection {
             _ => {}
         }
         let oldest = self.under_way.front();
-        if self.late <= self.answered && oldest.is_some_and(|oldest| late(oldest.at)) {
+        if self.late <= self.answered && oldest.is_some_and(|oldest| late(oldest.due)) {
             self.late = self.answered + 1;
             if shared.measures(now) {
                 shared.totals.problem(crate::totals::Problem::Timeout, String::new);

@@ -45,7 +45,10 @@ impl Connection {
     pub(super) fn skip_missed(&mut self, shared: &mut Shared<'_>) {
         if let Some(schedule) = &shared.schedule {
             let due = schedule.rounds_of(self.place);
-            shared.totals.missed += due.saturating_sub(self.round);
+            let missed =
+                (self.round..due).filter(|&round| shared.measures(schedule.due_of(self.place, round)));
+            let missed = missed.count() as u64;
+            shared.totals.missed += missed;
             self.round = due;
         }
     }
@@ -62,18 +65,27 @@ impl Connection {
         }
     }
 
-    /// The same at the end of the run, for what was due and could not be sent as well.
+    /// The same at the end of the run, for what was due and could not be sent as well. A closed loop has messages under
+    /// way at its end whatever the server does: they are counted apart, with the age of the oldest.
     pub(crate) fn give_up_all(&mut self, shared: &mut Shared<'_>) {
-        self.give_up_under_way(shared);
         let now = shared.clock.now();
-        let Some(schedule) = shared.schedule.clone() else { return };
+        let Some(schedule) = shared.schedule.clone() else {
+            shared.totals.under_way += self.under_way.len() as u64;
+            let age = self.under_way.front().map_or(0, |oldest| now.saturating_sub(oldest.due));
+            shared.totals.oldest_under_way = shared.totals.oldest_under_way.max(age);
+            return self.give_up_under_way(shared);
+        };
+        self.give_up_under_way(shared);
         let open = self.stage == Stage::Open;
         while self.round < schedule.rounds_of(self.place) {
             let due = schedule.due_of(self.place, self.round);
             self.round += 1;
+            if !shared.measures(due) {
+                continue;
+            }
             if !open {
                 shared.totals.missed += 1;
-            } else if shared.measures(due) {
+            } else {
                 shared.totals.latencies.record(now.saturating_sub(due));
                 shared.totals.unanswered += 1;
             }

@@ -18,6 +18,18 @@ pub fn report(plan: &Plan, outcome: &Outcome) -> String {
         .map(|((_, name), count)| (name.replace(' ', "_"), json!(count)))
         .collect();
     let even = Evenness::of(totals);
+    let socket_errors = json!({
+        "connect": totals.count(Problem::Connect),
+        "read": totals.count(Problem::Read),
+        "write": totals.count(Problem::Write),
+        "timeout": totals.count(Problem::Timeout),
+        "first": totals.first_problem,
+    });
+    let oldest_seconds = totals.oldest_under_way as f64 / 1e9;
+    let under_way = json!({ "count": totals.under_way, "oldest_seconds": oldest_seconds });
+    let resident = outcome
+        .resident
+        .map(|[before, with_all, end]| json!({ "before": before, "with_all": with_all, "end": end }));
     let value = json!({
         "url": plan.target.url,
         "mode": match plan.mode {
@@ -39,6 +51,7 @@ pub fn report(plan: &Plan, outcome: &Outcome) -> String {
         "ramp_seconds": outcome.ramp.as_secs_f64(),
         "interrupted": outcome.interrupted,
         "opened": totals.open,
+        "open_at_end": totals.open_at_end,
         "lost": totals.lost,
         "answers": totals.answers,
         "answers_per_second": per_second(totals.answers, outcome.elapsed),
@@ -50,27 +63,22 @@ pub fn report(plan: &Plan, outcome: &Outcome) -> String {
         "handshakes_per_second": plan.is_about_handshakes().then(|| per_second(totals.handshakes.count(), outcome.elapsed)),
         "handshake_latency": latencies(&totals.handshakes),
         "answers_a_connection": even.map(|even| json!({ "least": even.least, "median": even.median, "most": even.most })),
-        "socket_errors": {
-            "connect": totals.count(Problem::Connect),
-            "read": totals.count(Problem::Read),
-            "write": totals.count(Problem::Write),
-            "timeout": totals.count(Problem::Timeout),
-            "first": totals.first_problem,
-        },
+        "socket_errors": socket_errors,
         "bad_statuses": totals.bad_statuses,
         "refused": totals.refused,
         "first_refusal": totals.first_refusal,
         "unanswered": totals.unanswered,
         "missed": totals.missed,
+        "under_way_at_end": under_way,
+        "connections_without_answer": (plan.mode == Mode::Stream).then(|| totals.without_answer()),
         "wrong": totals.wrong(),
         "faults": faults,
         "first_fault": totals.first_fault,
         "decoded": totals.decoded,
         "recognised": totals.recognised,
+        "tool_cpu_seconds": outcome.tool_cpu_seconds,
         "watched_cpu_seconds": outcome.cpu_seconds,
-        "resident_bytes": outcome.resident.map(|[before, with_all, end]| {
-            json!({ "before": before, "with_all": with_all, "end": end })
-        }),
+        "resident_bytes": resident,
     });
     format!("{value:#}\n")
 }
@@ -88,6 +96,7 @@ fn latencies(latencies: &Latencies) -> Value {
         "p99": at(0.99),
         "p99_9": at(0.999),
         "p99_99": at(0.9999),
+        "p99_999": at(0.99999),
         "max": seconds(latencies.max() as f64),
     })
 }
@@ -103,7 +112,8 @@ mod tests {
     #[test]
     fn it_is_json_with_times_in_seconds() {
         let plan = Plan::new(wishes("ws://127.0.0.1:1/echo")).unwrap();
-        let mut totals = Totals { answers: 10, ..Totals::default() };
+        let mut totals = Totals { answers: 10, per_connection: vec![10, 0], ..Totals::default() };
+        (totals.under_way, totals.oldest_under_way, totals.bad_statuses) = (2, 1_500_000_000, 4);
         (0..10).for_each(|_| totals.latencies.record(2_000_000));
         totals.fault(Fault::OtherClient, || "x".into());
         let resident = Some([1, 2, 3]);
@@ -115,6 +125,7 @@ mod tests {
             interrupted: false,
             resident,
             cpu_seconds: Some(0.5),
+            tool_cpu_seconds: 1.5,
         };
         let value: Value = serde_json::from_str(&report(&plan, &outcome)).unwrap();
         assert_eq!(value["answers_per_second"], 5.0);
@@ -122,7 +133,9 @@ mod tests {
         assert_eq!(value["faults"]["other_client"], 1);
         assert_eq!(value["work"]["echo"], 128);
         assert_eq!(value["resident_bytes"]["end"], 3);
-        assert_eq!(value["watched_cpu_seconds"], 0.5);
+        assert_eq!((&value["watched_cpu_seconds"], &value["tool_cpu_seconds"]), (&json!(0.5), &json!(1.5)));
+        assert_eq!(value["under_way_at_end"], json!({ "count": 2, "oldest_seconds": 1.5 }));
+        assert_eq!((&value["connections_without_answer"], &value["bad_statuses"]), (&json!(1), &json!(4)));
         assert_eq!(value["rate"], Value::Null);
     }
 }

@@ -11,13 +11,14 @@ use crate::totals::{Fault, Problem, Totals};
 use crate::units::{binary, metric, run_length, time};
 
 /// The quantiles of the distribution: wrk's, and beyond 99 % wrk2's.
-const QUANTILES: [(&str, f64); 7] = [
+const QUANTILES: [(&str, f64); 8] = [
     ("50%", 0.5),
     ("75%", 0.75),
     ("90%", 0.9),
     ("99%", 0.99),
     ("99.9%", 0.999),
     ("99.99%", 0.9999),
+    ("99.999%", 0.99999),
     ("100%", 1.0),
 ];
 
@@ -63,7 +64,7 @@ fn write_report(
     } else {
         write_messages(out, plan, outcome, distribution, since_sent)?;
     }
-    write_watched(out, plan, outcome)?;
+    write_processes(out, plan, outcome)?;
     let problems =
         [Problem::Connect, Problem::Read, Problem::Write, Problem::Timeout].map(|one| totals.count(one));
     if problems.iter().any(|&count| count > 0) {
@@ -132,6 +133,17 @@ fn write_messages(
             totals.unanswered,
             totals.missed
         )?;
+        if totals.missed > 0 {
+            writeln!(out, "    missed: due while the connection was not open; latency says nothing of them")?;
+        }
+    } else if plan.mode == Mode::Stream {
+        writeln!(
+            out,
+            "  Under way at the end: {}, the oldest for {}; connections without any answer: {}",
+            totals.under_way,
+            time(totals.oldest_under_way as f64),
+            totals.without_answer()
+        )?;
     }
     match Evenness::of(totals) {
         Some(even) if plan.mode == Mode::Stream => {
@@ -177,20 +189,30 @@ fn write_distribution(out: &mut String, latencies: &Latencies) -> fmt::Result {
     })
 }
 
-fn write_watched(out: &mut String, plan: &Plan, outcome: &Outcome) -> fmt::Result {
+fn write_processes(out: &mut String, plan: &Plan, outcome: &Outcome) -> fmt::Result {
+    let (totals, tool) = (&outcome.totals, outcome.tool_cpu_seconds);
+    let time_of_threads = plan.threads as f64 * outcome.elapsed.as_secs_f64().max(1e-9);
+    let share = 100.0 * tool / time_of_threads;
+    write!(out, "  Processor time: this tool {tool:.2}s, {share:.0}% of what its threads could have")?;
     if let Some(seconds) = outcome.cpu_seconds {
-        writeln!(out, "  Processor time of the watched process: {seconds:.2}s")?;
+        write!(out, "; the watched process {seconds:.2}s")?;
     }
+    writeln!(out)?;
     let Some([before, with_all, end]) = outcome.resident else { return Ok(()) };
-    let each = |bytes: u64| (bytes as f64 - before as f64) / plan.connections as f64;
+    let each = |bytes: u64, open: u64| {
+        if open == 0 {
+            return String::new();
+        }
+        format!(" ({:.0} bytes for each of {open})", (bytes as f64 - before as f64) / open as f64)
+    };
     writeln!(
         out,
-        "  Resident memory: {} before, {} with all connections, {} at the end ({:.0} and {:.0} bytes a connection)",
+        "  Resident memory: {} before, {} with all connections{}, {} at the end{}",
         binary(before as f64),
         binary(with_all as f64),
+        each(with_all, totals.open),
         binary(end as f64),
-        each(with_all),
-        each(end)
+        each(end, totals.open_at_end)
     )
 }
 
@@ -234,6 +256,7 @@ mod tests {
             interrupted: false,
             resident: None,
             cpu_seconds: None,
+            tool_cpu_seconds: 1.0,
         }
     }
 
@@ -255,6 +278,8 @@ mod tests {
             "  1000 requests in 2.00s, 2.00MB read\n",
             "Requests/sec:     500.00\nTransfer/sec:     1.00MB\n",
             "least 90, median 100, most 110",
+            "  99.999%",
+            "  Processor time: this tool 1.00s, 25% of what its threads could have\n",
         ] {
             assert!(report.contains(line), "{line:?} in\n{report}");
         }
@@ -280,6 +305,37 @@ mod tests {
             assert!(report.contains(line), "{line:?} in\n{report}");
         }
         assert!(!outcome.is_right());
+    }
+
+    #[test]
+    fn an_answer_that_is_no_success_makes_a_run_a_failed_one() {
+        assert!(outcome().is_right());
+        for spoil in [|totals: &mut Totals| totals.bad_statuses = 1, |totals: &mut Totals| totals.refused = 1]
+        {
+            let mut outcome = outcome();
+            spoil(&mut outcome.totals);
+            assert!(!outcome.is_right());
+        }
+    }
+
+    #[test]
+    fn who_waited_in_vain_is_told() {
+        let mut outcome = outcome();
+        outcome.totals.per_connection = vec![1000, 0, 0];
+        (outcome.totals.under_way, outcome.totals.oldest_under_way) = (3, 9_000_000_000);
+        let report = lines(wishes("ws://127.0.0.1:1/echo"), &outcome);
+        let line = "  Under way at the end: 3, the oldest for 9.00s; connections without any answer: 2\n";
+        assert!(report.contains(line), "{report}");
+    }
+
+    #[test]
+    fn memory_is_shared_out_among_connections_that_were_open() {
+        let mut outcome = outcome();
+        (outcome.totals.open, outcome.totals.open_at_end) = (10, 5);
+        outcome.resident = Some([10_000, 20_000, 15_000]);
+        let report = lines(Wishes { mode: Mode::Hold, ..wishes("ws://127.0.0.1:1/echo") }, &outcome);
+        assert!(report.contains("(1000 bytes for each of 10)"), "{report}");
+        assert!(report.contains("(1000 bytes for each of 5)"), "{report}");
     }
 
     #[test]

@@ -1,0 +1,152 @@
+"""What the comparison keeps, notes and publishes: `python3 -m unittest discover bench/compare`."""
+
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import measure  # noqa: E402
+import programs  # noqa: E402
+import report  # noqa: E402
+import scenarios  # noqa: E402
+from measure import Row  # noqa: E402
+
+LATENCY = {"p50": 0.001, "p99": 0.002, "p99_9": 0.003, "max": 0.004}
+
+
+def of_tool(**others) -> dict:
+    """A report of the load tool with nothing to note."""
+    return {
+        "mode": "stream",
+        "rate": None,
+        "threads": 1,
+        "connections": 10,
+        "seconds": 2.0,
+        "ramp_seconds": 0.1,
+        "opened": 10,
+        "open_at_end": 10,
+        "lost": 0,
+        "answers": 1000,
+        "answers_per_second": 500.0,
+        "handshakes": 10,
+        "handshakes_per_second": None,
+        "latency": LATENCY,
+        "handshake_latency": LATENCY,
+        "tool_late": {"p99": 0.0},
+        "answers_a_connection": {"least": 90, "median": 100, "most": 110},
+        "connections_without_answer": 0,
+        "under_way_at_end": {"count": 10, "oldest_seconds": 0.001},
+        "socket_errors": {"connect": 0, "read": 0, "write": 0, "timeout": 0, "first": None},
+        "bad_statuses": 0,
+        "refused": 0,
+        "first_refusal": None,
+        "unanswered": 0,
+        "missed": 0,
+        "wrong": 0,
+        "first_fault": None,
+        "tool_cpu_seconds": 1.0,
+        "watched_cpu_seconds": 2.0,
+        "resident_bytes": {"before": 1000, "with_all": 5000, "end": 3000},
+        **others,
+    }
+
+
+def noted(**others) -> tuple[str, str]:
+    """The notes of such a report's row, and what makes it a failed one."""
+    found = of_tool(**others)
+    kept = measure.figures(found, 1)
+    return report.notes(Row("echo", "x", 10, kept)), measure.troubles(found, kept)
+
+
+class Figures(unittest.TestCase):
+    def test_a_row_with_nothing_wrong_has_no_notes(self):
+        self.assertEqual(noted(), ("", ""))
+
+    def test_what_is_no_success_fails_a_row_and_is_noted(self):
+        self.assertEqual(noted(bad_statuses=3), ("bad statuses 3", "bad statuses 3"))
+        self.assertEqual(noted(refused=2, first_refusal="busy"), ("refused 2", "refused 2; busy"))
+        broken = {"connect": 1, "read": 2, "write": 3, "timeout": 4, "first": "reset"}
+        self.assertEqual(noted(socket_errors=broken), ("errors 10", "errors 10; reset"))
+        notes, trouble = noted(opened=7)
+        self.assertEqual((notes, trouble), ("7 of 10 connections opened", "opened 7 of 10 connections"))
+
+    def test_a_server_that_was_not_the_bottleneck_is_noted_in_closed_loops_only(self):
+        self.assertEqual(noted(watched_cpu_seconds=1.68)[0], "server busy for 0.84 of the time, load tool for 0.50")
+        self.assertEqual(noted(watched_cpu_seconds=1.68, rate=100.0)[0], "")
+        self.assertNotIn("busy", noted(watched_cpu_seconds=0.1, mode="hold")[0])
+
+    def test_a_loop_that_did_not_have_its_core_is_noted(self):
+        kept = {"per_second": 50.0, "per_cpu_second": 100.0, "server_busy": 0.5}
+        self.assertEqual(report.notes(Row("audio", "bare loop", 10, kept)), "busy for 0.50 of the time")
+
+    def test_its_share_is_that_of_all_its_cores(self):
+        self.assertAlmostEqual(measure.figures(of_tool(watched_cpu_seconds=3.0), 2)["server_busy"], 0.75)
+
+    def test_who_waited_in_vain_can_not_be_overlooked(self):
+        starved = {
+            "answers_a_connection": {"least": 0, "median": 0, "most": 500},
+            "connections_without_answer": 6,
+            "under_way_at_end": {"count": 10, "oldest_seconds": 2.5},
+        }
+        self.assertEqual(measure.figures(of_tool(**starved), 1)["least_of_median"], 0.0)
+        expected = "10 messages unanswered at the end, the oldest waited 2.50 s; 6 connections without any answer"
+        self.assertEqual(noted(**starved)[0], expected)
+
+    def test_memory_is_that_of_the_connections_that_were_open(self):
+        kept = measure.figures(of_tool(mode="hold", open_at_end=5, lost=5), 1)
+        self.assertEqual((kept["bytes_a_connection"], kept["opened"], kept["lost"]), (400, 10, 5))
+
+    def test_of_several_rounds_troubles_are_summed_and_the_worst_wait_is_told(self):
+        one, other = (measure.figures(of_tool(bad_statuses=count), 1) for count in (1, 2))
+        other["oldest_under_way_ms"] = 7000.0
+        merged = measure.medians([one, other, one])
+        self.assertEqual((merged["bad_statuses"], merged["oldest_under_way_ms"]), (4, 7000.0))
+
+    def test_full_accept_queues_are_noted(self):
+        kept = measure.figures(of_tool(), 1) | {"listen_overflows": 12, "listen_drops": 12}
+        self.assertEqual(report.notes(Row("handshakes", "x", 10, kept)), "accept backlog overflowed 12 times")
+
+    def test_the_kernels_counters_are_found_by_name(self):
+        netstat = "TcpExt: A ListenOverflows ListenDrops\nTcpExt: 1 2 3\nIpExt: B\nIpExt: 4\n"
+        self.assertEqual(programs.counters_of(netstat), {"listen_overflows": 2, "listen_drops": 3})
+
+
+class Published(unittest.TestCase):
+    def test_blocks_are_replaced_one_by_one_and_new_ones_come_behind_the_last(self):
+        text = "a\n<!-- figures:one-worker -->\nold\n<!-- end:one-worker -->\nb <!-- end:other -->\n"
+        text = report.with_block(text, "soak", "first")
+        text = report.with_block(text, "one-worker", "new")
+        text = report.with_block(text, "soak", "second")
+        self.assertEqual(
+            text,
+            "a\n<!-- figures:one-worker -->\n\n### One worker\n\nnew\n\n<!-- end:one-worker -->\n\n"
+            "<!-- figures:soak -->\n\n### Soak\n\nsecond\n\n<!-- end:soak -->\nb <!-- end:other -->\n",
+        )
+
+    def test_blocks_are_named_after_the_workers(self):
+        self.assertEqual([report.workers_name(workers) for workers in (1, 2, 8)], ["one-worker", "two-workers", "8-workers"])
+
+    def test_a_soak_has_a_table_of_its_own(self):
+        kept = {"per_second": 6000.0, "bytes_before": 50e6, "bytes_after": 55e6, "memory_after": 1.1, "files_left": 0}
+        row = Row("600 s of full load", "sandpool", 400, kept | {"leases_left": 0}, ["sandpool serve"], "Before: so.")
+        table = report.table([row])
+        self.assertIn("| 600 s of full load | 400 | **sandpool** | 6,000 | 50.0 | 55.0 | 1.100 | 0 | 0 |", table)
+        self.assertIn("Before: so. The server was `sandpool serve`.", table)
+        self.assertNotIn("least/median", table)
+
+    def test_commands_name_their_cores_and_neither_ports_nor_processes(self):
+        line = programs.load(["--watch", "123", "http://127.0.0.1:45678/sleep?ms=5"])
+        expected = "taskset -c 0,1 target/release/sandpool-wrk --watch PID 'http://127.0.0.1:PORT/sleep?ms=5'"
+        self.assertEqual(programs.shown(line, [0, 1]), expected)
+
+
+class Chosen(unittest.TestCase):
+    def test_streams_come_in_their_order_and_few_points_are_few(self):
+        self.assertEqual(scenarios.Times(False).streams, [10, 30, 100, 300, 1000])
+        few = scenarios.Times(False, few=True)
+        self.assertEqual((few.streams, few.echo_connections), ([100], [200, 2000]))
+
+
+if __name__ == "__main__":
+    unittest.main()
