@@ -25,6 +25,7 @@ test: setup ## Formatting, lints, all tests, documentation: no warning passes
 	$(CARGO) test --workspace --exclude sandpool-peers --locked --tests
 	$(CARGO) test --workspace --exclude sandpool-peers --locked --doc
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked
+	@if command -v python3 >/dev/null; then python3 -m unittest discover bench/compare; else echo "no python3: bench/compare, which needs it, is not tested"; fi
 
 # The server is built by itself: what the peers ask of shared dependencies must not change it.
 bench: setup ## Build all, measure the server beside its peers, then the parts (half an hour, or BENCH=--quick)

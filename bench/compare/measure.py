@@ -3,6 +3,7 @@
 import json
 import statistics
 import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -44,10 +45,10 @@ class Bench:
         self.rows: list[Row] = []
         self.failures: list[str] = []
 
-    def in_turn(self, scenario: str, jobs: list) -> None:
+    def in_turn(self, scenario: str, jobs: list, least_rounds: int = 1) -> None:
         """Runs each job, a function that gives a Row, once a round: A, B, C, A, B, C. The rows have the medians."""
         rounds: list[list[Row]] = []
-        for _ in range(self.rounds):
+        for _ in range(max(self.rounds, least_rounds)):
             for place, job in enumerate(jobs):
                 try:
                     row = job()
@@ -98,6 +99,17 @@ class Bench:
         busy = per_second / per_cpu_second / self.workers
         kept = {"per_second": per_second, "per_cpu_second": per_cpu_second, "server_busy": busy}
         return Row(scenario, programs.BARE, streams, kept, commands)
+
+    def ideal_queue(self, scenario: str, streams: int, rate: float, service: float, seconds: float) -> Row:
+        """What an ideal server would make of `rate` packets a second on the server's core, with the stops that it has: what
+        no server can go below on this machine."""
+        line = [sys.executable, str(programs.ROOT / "bench/compare/stalls.py"), f"{seconds:g}", f"{rate:g}", f"{service * 1e6:.1f}"]
+        with nullcontext() if self.cores.shared else programs.BusyNeighbour(self.cores):
+            run = programs.on(self.cores.server[:1], line, seconds + SPARE_S)
+        if run.returncode:
+            raise RuntimeError(f"stalls.py: {run.stderr.strip()}")
+        kept = json.loads(run.stdout) | {"per_second": rate}
+        return Row(scenario, programs.IDEAL, streams, kept, [programs.shown(["python3", *line[1:]], self.cores.server[:1])])
 
     def rate_of(self, scenario: str, program: str, connections: int):
         """Answers a second of a row that was measured; `None` if it failed."""

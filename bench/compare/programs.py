@@ -32,6 +32,7 @@ SPAWN_BLOCKING = "tokio, spawn_blocking"
 PLAIN = "sandpool, empty sandbox"
 BARE = "bare loop"
 BARE_EPOLL = "bare epoll loop"
+IDEAL = "ideal queue"
 
 
 class Cores:

@@ -114,6 +114,9 @@ def notes(row) -> str:
     kept, found = row.figures, []
     if "possible" in kept:
         found.append(f"{kept['answers']:,.0f} of {kept['possible']:,} ({100 * kept['answers'] / kept['possible']:.1f} %)")
+    if "stalls" in kept:
+        share, longest = 100 * kept["stalled_share"], kept["longest_stall_ms"]
+        found.append(f"the core stopped {kept['stalls']:g} times, {share:.1f} % of the time, for up to {longest:.1f} ms")
     if "bytes_a_connection" in kept:
         found.append(f"{kept['bytes_a_connection']:,.0f} bytes a connection")
     if kept.get("opened", row.connections) < row.connections:

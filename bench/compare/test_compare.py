@@ -10,6 +10,7 @@ import measure  # noqa: E402
 import programs  # noqa: E402
 import report  # noqa: E402
 import scenarios  # noqa: E402
+import stalls  # noqa: E402
 from measure import Row  # noqa: E402
 
 LATENCY = {"p50": 0.001, "p99": 0.002, "p99_9": 0.003, "max": 0.004}
@@ -110,6 +111,20 @@ class Figures(unittest.TestCase):
     def test_the_kernels_counters_are_found_by_name(self):
         netstat = "TcpExt: A ListenOverflows ListenDrops\nTcpExt: 1 2 3\nIpExt: B\nIpExt: 4\n"
         self.assertEqual(programs.counters_of(netstat), {"listen_overflows": 2, "listen_drops": 3})
+
+
+class IdealQueue(unittest.TestCase):
+    def test_without_stops_each_packet_takes_its_service(self):
+        self.assertTrue(all(abs(each - 0.004) < 1e-9 for each in stalls.ideal_latencies([], 1.0, 100, 0.004)))
+
+    def test_a_stop_delays_what_is_due_in_it_and_what_waits_behind(self):
+        # packets at 0, 10, 20, 30 ms of 5 ms each; the core stands still from 8 to 28 ms
+        latencies = stalls.ideal_latencies([(0.008, 0.028)], 0.04, 100, 0.005)
+        for found, wanted in zip(latencies, [0.005, 0.013, 0.018, 0.023], strict=True):
+            self.assertAlmostEqual(found, wanted)
+
+    def test_a_stop_in_the_middle_of_a_packet_adds_its_length(self):
+        self.assertAlmostEqual(stalls.ideal_latencies([(0.001, 0.003)], 0.01, 100, 0.005)[0], 0.007)
 
 
 class Published(unittest.TestCase):

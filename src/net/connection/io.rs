@@ -1,12 +1,12 @@
 //! The socket, and what its driver knows of it: what the edges said, and reads and writes that never block the worker.
 
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::TcpStream;
 
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
-use rustix::net::{recv, RecvFlags};
+use rustix::net::{recv, send, sendmsg, RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use crate::net::poller::Flags;
 
@@ -117,23 +117,24 @@ impl Readiness {
         while written < head.len() + tail.len() {
             let head_left = &head[written.min(head.len())..];
             let tail_left = &tail[written.saturating_sub(head.len())..];
-            let mut socket = socket;
+            // Not the ones of `std`, which go through the C library: its calls are points where a thread may be cancelled.
             let result = if tail_left.is_empty() {
-                socket.write(head_left)
+                send(socket, head_left, SendFlags::NOSIGNAL)
             } else if head_left.is_empty() {
-                socket.write(tail_left)
+                send(socket, tail_left, SendFlags::NOSIGNAL)
             } else {
-                socket.write_vectored(&[IoSlice::new(head_left), IoSlice::new(tail_left)])
+                let pieces = [IoSlice::new(head_left), IoSlice::new(tail_left)];
+                sendmsg(socket, &pieces, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
             };
             match result {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(length) => written += length,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
                     self.writable = false;
                     break;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(written)
@@ -143,6 +144,7 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::net::{Shutdown, TcpListener};
 
     fn pair() -> (TcpStream, TcpStream) {
