@@ -81,7 +81,7 @@ pub(crate) fn let_sockets_be_seen() {
 /// It looks when its queue is empty, so every coroutine that yields has to leave the queue until then. All of them wait
 /// for one coroutine that is sent to the worker from outside, which is queued behind the sockets.
 fn poll_sockets(worker: WorkerId) {
-    let waiter = local::with(local::Local::poll_waiter);
+    let waiter = local::own_waiter();
     let Some(poll) = worker::await_poll(worker, &waiter) else { return coroutine::yield_now() };
     if poll.is_first {
         drop(spawn::raw_spawn_on(worker.index(), move || worker::poll_has_happened(worker)));
@@ -124,7 +124,7 @@ pub(super) fn go_home(home: Option<WorkerId>) {
         return;
     }
     let Some(home) = home else { return coroutine::yield_now() };
-    let waiter = local::with(local::Local::poll_waiter);
+    let waiter = local::own_waiter();
     while WorkerId::current().is_none() {
         // It may be woken before it sleeps, and has not moved then.
         worker::wake_at(home, Arc::clone(&waiter));
