@@ -24,8 +24,8 @@ pub(crate) struct Local {
     on_end: RefCell<Vec<Hook>>,
     /// For a coroutine that the runtime started.
     place: Cell<Option<Place>>,
-    /// What it waits on in the runtime's own waits: the same one each time.
-    waiter: OnceCell<Arc<Waiter>>,
+    /// What it waits on while its worker looks at its sockets: the same one each time.
+    poll_waiter: OnceCell<Arc<Waiter>>,
     /// For a coroutine that the runtime started; the last field, for it says that all of this is gone.
     ending: Cell<Option<Ending>>,
 }
@@ -84,12 +84,6 @@ pub fn on_end(hook: impl FnOnce() + Send + 'static) {
     with(|local| local.on_end.borrow_mut().push(Box::new(hook)));
 }
 
-/// The current coroutine's own waiter (or thread's), for a wait that looks again whenever it is woken: a wake-up that was
-/// meant for the wait before may come late.
-pub(super) fn own_waiter() -> Arc<Waiter> {
-    with(Local::waiter)
-}
-
 /// Whether the current coroutine has no values in its context, no leases, and no more than the given number of end hooks: so
 /// that another's work can be done in it, and sees nothing of what was done before.
 pub(crate) fn is_as_started(hooks: usize) -> bool {
@@ -104,7 +98,7 @@ impl Local {
             tickets: Tickets::default(),
             on_end: RefCell::default(),
             place: Cell::new(None),
-            waiter: OnceCell::new(),
+            poll_waiter: OnceCell::new(),
             ending: Cell::new(None),
         }
     }
@@ -113,8 +107,8 @@ impl Local {
         self.id.get()
     }
 
-    fn waiter(&self) -> Arc<Waiter> {
-        Arc::clone(self.waiter.get_or_init(|| Arc::new(Waiter::new())))
+    pub(super) fn poll_waiter(&self) -> Arc<Waiter> {
+        Arc::clone(self.poll_waiter.get_or_init(|| Arc::new(Waiter::new())))
     }
 
     fn is_as_started(&self, hooks: usize) -> bool {

@@ -15,7 +15,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use may::coroutine::{self, Builder, Coroutine};
@@ -34,8 +33,8 @@ use super::{local, start};
 /// # Panics
 ///
 /// When there are as many coroutines as
-/// [`RuntimeOptions::max_coroutines`](super::RuntimeOptions::max_coroutines) allows, or no stack can be mapped for it
-/// (the machine's `vm.max_map_count` is used up). [`Spawn::try_start`] says so instead.
+/// [`RuntimeOptions::max_coroutines`](super::RuntimeOptions::max_coroutines) allows ([`Spawn::try_start`] says so
+/// instead), or no stack can be mapped for it (the machine's `vm.max_map_count` is used up).
 pub fn spawn<F, T>(f: F) -> JoinHandle<T>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -186,17 +185,8 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    try_raw_spawn_on(worker, f).expect("a coroutine's stack can be mapped")
-}
-
-/// The same, where it may fail.
-pub(super) fn try_raw_spawn_on<F, T>(worker: usize, f: F) -> io::Result<coroutine::JoinHandle<T>>
-where
-    F: FnOnce() -> T + Send + 'static,
-    T: Send + 'static,
-{
     // SAFETY: see the module's documentation.
-    unsafe { Builder::new().id(worker).spawn(f) }
+    unsafe { Builder::new().id(worker).spawn(f) }.expect("a coroutine's stack can be mapped")
 }
 
 /// A spawned coroutine. Dropping it lets the coroutine run on.

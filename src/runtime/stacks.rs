@@ -8,10 +8,13 @@
 //! been, and a burst that comes again finds its stacks. The *trimmer*, a thread that sleeps while there is nothing to give
 //! up, has the rest unmapped.
 
+use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 use std::thread::{self, Thread};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::{local, spawn};
 
@@ -21,13 +24,13 @@ const LEAST: usize = 64;
 /// How long stacks are kept that nobody needs.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// After so many stacks the workers have a break.
+/// So many stacks at a time, then the workers have a break.
 const TRIMMED_AT_ONCE: usize = 32;
 
-static KEPT: AtomicUsize = AtomicUsize::new(LEAST);
-
-/// The most coroutines at a time in this period.
+/// The most coroutines at a time in this period; changed under the lock of [`KEPT`] only.
 static MOST: AtomicUsize = AtomicUsize::new(0);
+
+static KEPT: Mutex<usize> = Mutex::new(LEAST);
 
 static TRIMMER: OnceLock<Thread> = OnceLock::new();
 
@@ -46,27 +49,33 @@ pub(super) fn note(coroutines: usize) {
 
 #[cold]
 fn note_more(coroutines: usize) {
-    MOST.fetch_max(coroutines, Ordering::Relaxed);
-    let kept = KEPT.fetch_max(coroutines, Ordering::Relaxed);
-    if kept < coroutines {
-        may::config().set_pool_capacity(KEPT.load(Ordering::Relaxed));
+    let mut kept = KEPT.lock();
+    if coroutines > MOST.load(Ordering::Relaxed) {
+        MOST.store(coroutines, Ordering::Relaxed);
     }
-    if kept == LEAST && coroutines > LEAST {
-        TRIMMER.get().inspect(|trimmer| trimmer.unpark());
+    if coroutines > *kept {
+        let was_least = std::mem::replace(&mut *kept, coroutines) == LEAST;
+        may::config().set_pool_capacity(coroutines);
+        drop(kept);
+        if let Some(trimmer) = TRIMMER.get().filter(|_| was_least) {
+            trimmer.unpark();
+        }
     }
 }
 
-/// A period has ended: keeps what was needed in it. Others may note more meanwhile; then too few are kept for a period.
+/// A period has ended: keeps what was needed in it.
 fn trim(workers: usize) {
-    let needed = MOST.swap(local::coroutine_count(), Ordering::Relaxed).max(LEAST);
-    let kept = KEPT.swap(needed, Ordering::Relaxed);
-    may::config().set_pool_capacity(needed);
+    let surplus = {
+        let mut kept = KEPT.lock();
+        let needed = MOST.swap(local::coroutine_count(), Ordering::Relaxed).max(LEAST);
+        may::config().set_pool_capacity(needed);
+        std::mem::replace(&mut *kept, needed).saturating_sub(needed)
+    };
     // Each takes a stack that was kept, and leaves it where there is no place for it any more.
-    for surplus in 0..kept.saturating_sub(needed) {
-        let _ = spawn::raw_spawn_on(surplus % workers, || {});
-        if surplus % TRIMMED_AT_ONCE == TRIMMED_AT_ONCE - 1 {
-            thread::sleep(Duration::from_millis(1));
-        }
+    for begin in (0..surplus).step_by(TRIMMED_AT_ONCE) {
+        let batch = begin..surplus.min(begin + TRIMMED_AT_ONCE);
+        let taken: Vec<_> = batch.map(|number| spawn::raw_spawn_on(number % workers, || {})).collect();
+        taken.into_iter().for_each(|coroutine| coroutine.wait());
     }
 }
 
@@ -78,11 +87,12 @@ fn trim(workers: usize) {
 pub(super) fn start_trimmer(workers: usize) {
     TRIMMER.get_or_init(|| {
         let trimmer = thread::Builder::new().name("stacks".into()).spawn(move || loop {
-            while KEPT.load(Ordering::Relaxed) == LEAST {
+            while *KEPT.lock() == LEAST {
                 thread::park();
             }
             thread::sleep(PERIOD);
-            trim(workers);
+            // Without mappings left it tries again later.
+            let _ = catch_unwind(|| trim(workers));
         });
         trimmer.expect("stacks that nobody needs need a thread that gives them up").thread().clone()
     });

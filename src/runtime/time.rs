@@ -81,7 +81,7 @@ pub(crate) fn let_sockets_be_seen() {
 /// It looks when its queue is empty, so every coroutine that yields has to leave the queue until then. All of them wait
 /// for one coroutine that is sent to the worker from outside, which is queued behind the sockets.
 fn poll_sockets(worker: WorkerId) {
-    let waiter = local::own_waiter();
+    let waiter = local::with(local::Local::poll_waiter);
     let Some(poll) = worker::await_poll(worker, &waiter) else { return coroutine::yield_now() };
     if poll.is_first {
         drop(spawn::raw_spawn_on(worker.index(), move || worker::poll_has_happened(worker)));
@@ -118,17 +118,25 @@ pub(super) fn resumed() {
     }
 }
 
-/// After a wait that a timer has ended: leaves its thread for `home`, where the wait began.
+/// Goes back to the worker where a wait began, if it has not ended there: a timer ends it on its own thread, and may's own
+/// waits end wherever they were ended.
 pub(super) fn go_home(home: Option<WorkerId>) {
-    if !coroutine::is_coroutine() || WorkerId::current().is_some() {
+    // A wait of what unwinds does not wait, so it goes nowhere.
+    if !coroutine::is_coroutine() || WorkerId::current() == home || std::thread::panicking() {
         return;
     }
-    let Some(home) = home else { return coroutine::yield_now() };
-    let waiter = local::own_waiter();
-    while WorkerId::current().is_none() {
+    let Some(home) = home else {
+        // It began outside of the workers; what runs on the timer's thread delays every timer.
+        if WorkerId::current().is_none() {
+            coroutine::yield_now();
+        }
+        return;
+    };
+    let waiter = Arc::new(Waiter::new());
+    while WorkerId::current() != Some(home) {
         // It may be woken before it sleeps, and has not moved then.
         worker::wake_at(home, Arc::clone(&waiter));
-        let _ = waiter.park(None);
+        let _ = waiter.park_for(None);
     }
 }
 

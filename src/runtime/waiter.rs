@@ -11,7 +11,8 @@
 //! * Coroutine-local storage is freed outside of any coroutine, where there is nothing to yield.
 //! * The drop of a lease wakes the next one in the line, may be the last to hold its blocker, and must not wait.
 //!
-//! So a blocker that a coroutine slept on is left to a thread of its own, the *collector*. It can wait.
+//! So a blocker that a coroutine slept on is left to a thread of its own, the *collector*. It can wait. With it goes a
+//! reference to the coroutine, for `subscribe` also uses what belongs to that.
 //!
 //! # Where a coroutine goes on
 //!
@@ -24,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use may::coroutine;
+use may::coroutine::{self, Coroutine};
 use may::sync::Blocker;
 use parking_lot::Mutex;
 
@@ -39,6 +40,7 @@ use super::worker::{self, WorkerId};
 pub struct Waiter {
     /// Taken in the drop only. Boxed, for a wake-up that is under way goes on to use it where it is.
     blocker: Option<Box<Blocker>>,
+    coroutine: Option<Coroutine>,
     /// Whether a coroutine ever slept on it.
     slept_on: AtomicBool,
     /// The worker at which one sleeps, or did last; [`NO_WORKER`] for a thread.
@@ -57,33 +59,37 @@ impl Waiter {
     pub fn new() -> Self {
         Self {
             blocker: Some(Box::new(Blocker::new(false))),
+            coroutine: coroutine::is_coroutine().then(coroutine::current),
             slept_on: AtomicBool::new(false),
-            home: AtomicU16::new(NO_WORKER),
+            home: AtomicU16::new(WorkerId::current().map_or(NO_WORKER, WorkerId::number)),
         }
     }
 
     /// Waits for [`unpark`](Self::unpark), at most for `limit`, rounded up as [`time::round_up`] says. May return `Ok`
     /// without an `unpark`: look at what you wait for again. Panics and unwinds like [`time::sleep`].
     pub fn park(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
-        time::assert_can_wait("park");
-        worker::mark_running(None);
         let home = WorkerId::current();
-        self.home.store(home.map_or(NO_WORKER, WorkerId::number), Ordering::Relaxed);
-        self.slept_on.fetch_or(coroutine::is_coroutine(), Ordering::Relaxed);
-        let mut remaining = limit;
-        let result = loop {
-            let piece = remaining.map(|left| left.min(LONGEST_WAIT));
-            match self.blocker().park(piece.map(time::round_up)) {
-                Ok(()) => break Ok(()),
-                Err(_) if remaining == piece => {
-                    time::go_home(home);
-                    break Err(TimedOut);
-                }
-                Err(_) => remaining = remaining.zip(piece).map(|(left, piece)| left - piece),
-            }
-        };
+        let result = self.park_for(limit);
+        time::go_home(home);
         time::resumed();
         result
+    }
+
+    /// The same, but it may end on any thread.
+    pub(super) fn park_for(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
+        time::assert_can_wait("park");
+        worker::mark_running(None);
+        self.home.store(WorkerId::current().map_or(NO_WORKER, WorkerId::number), Ordering::Relaxed);
+        self.slept_on.fetch_or(coroutine::is_coroutine(), Ordering::Relaxed);
+        let mut remaining = limit;
+        loop {
+            let piece = remaining.map(|left| left.min(LONGEST_WAIT));
+            match self.blocker().park(piece.map(time::round_up)) {
+                Ok(()) => return Ok(()),
+                Err(_) if remaining == piece => return Err(TimedOut),
+                Err(_) => remaining = remaining.zip(piece).map(|(left, piece)| left - piece),
+            }
+        }
     }
 
     fn blocker(&self) -> &Blocker {
@@ -110,24 +116,28 @@ impl Drop for Waiter {
     /// Never waits, yields or panics, wherever it runs: see the module's documentation.
     fn drop(&mut self) {
         if let Some(blocker) = self.blocker.take().filter(|_| *self.slept_on.get_mut()) {
-            leave_to_the_collector(blocker);
+            leave_to_the_collector(LeftBehind { _blocker: blocker, _coroutine: self.coroutine.take() });
         }
     }
 }
 
-/// What the collector is to drop.
-#[expect(clippy::vec_box, reason = "they must stay where they are")]
-static LEFT_BEHIND: Mutex<Vec<Box<Blocker>>> = Mutex::new(Vec::new());
+/// What the collector is to drop, in this order: the blocker's drop waits until nothing of either is in use.
+struct LeftBehind {
+    _blocker: Box<Blocker>,
+    _coroutine: Option<Coroutine>,
+}
+
+static LEFT_BEHIND: Mutex<Vec<LeftBehind>> = Mutex::new(Vec::new());
 
 static COLLECTOR: OnceLock<Thread> = OnceLock::new();
 
 /// How long the collector lets things lie: many are dropped at once then, and hardly ever one that is in use.
 const COLLECT_AFTER: Duration = Duration::from_millis(20);
 
-fn leave_to_the_collector(blocker: Box<Blocker>) {
+fn leave_to_the_collector(one: LeftBehind) {
     let is_first = {
         let mut left = LEFT_BEHIND.lock();
-        left.push(blocker);
+        left.push(one);
         left.len() == 1
     };
     // Before the runtime has started they only lie there.

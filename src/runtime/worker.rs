@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -124,25 +125,20 @@ pub(super) fn poll_has_happened(worker: WorkerId) {
     waiters.iter().for_each(|waiter| waiter.unpark());
 }
 
-/// Has `waiter` woken by a coroutine of `worker`. From anywhere.
+/// Has `waiter` woken by a coroutine of `worker`. From anywhere, also from a drop: it never waits or panics.
 pub(super) fn wake_at(worker: WorkerId, waiter: Arc<Waiter>) {
     let Some(state) = worker.state() else { return waiter.unpark_here() };
     state.to_wake.push(waiter);
-    if !state.waking.swap(true, Ordering::AcqRel)
-        && spawn::try_raw_spawn_on(worker.index(), wake_all).is_err()
-    {
-        // There is no room for a coroutine. Better elsewhere than never.
-        wake_all_of(state);
+    if !state.waking.swap(true, Ordering::AcqRel) {
+        let send = || drop(spawn::raw_spawn_on(worker.index(), || wake_all(state)));
+        if catch_unwind(AssertUnwindSafe(send)).is_err() {
+            // No stack can be mapped. Better here than never.
+            wake_all(state);
+        }
     }
 }
 
-fn wake_all() {
-    if let Some(state) = WorkerId::current().and_then(WorkerId::state) {
-        wake_all_of(state);
-    }
-}
-
-fn wake_all_of(state: &State) {
+fn wake_all(state: &State) {
     // In this order: whoever comes after the queue was found empty sends another one.
     state.waking.swap(false, Ordering::AcqRel);
     while let Some(waiter) = state.to_wake.pop() {

@@ -184,6 +184,8 @@ impl<S: Sandbox> Drop for Slot<S> {
                 );
             }));
         }
+        // If something before it panicked. Here, where nothing leaves it, and before the place is another's.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.sandbox = None));
         self.end_turn();
         self.shared.place_is_free(self.place, self.stage, &self.fate);
     }

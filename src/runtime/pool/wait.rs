@@ -58,7 +58,7 @@ pub(super) fn check_out_slowly<S: Sandbox>(
 /// Joins the line and waits for a grant.
 fn wait<S: Sandbox>(shared: &Arc<Shared<S>>, patience: Patience<'_>) -> Result<Outcome<S>, CheckoutError> {
     let began = Instant::now();
-    let parker = patience.interrupt.map_or_else(local::own_waiter, Interrupt::waiter);
+    let parker = patience.interrupt.map_or_else(|| Arc::new(time::Waiter::new()), Interrupt::waiter);
     let node = Waiter::new(parker);
     // The ticket first: from the moment the node is in the line, it must not be lost.
     let claim = ClaimTicket::put(shared, Held::Node(Arc::clone(&node)));
