@@ -26,6 +26,8 @@ pub(crate) struct Local {
     place: Cell<Option<Place>>,
     /// What it waits on while its worker looks at its sockets: the same one each time.
     poll_waiter: OnceCell<Arc<Waiter>>,
+    /// Whether it has returned or unwound; a stack overflow ends it without.
+    has_left: Cell<bool>,
     /// For a coroutine that the runtime started; the last field, for it says that all of this is gone.
     ending: Cell<Option<Ending>>,
 }
@@ -99,6 +101,7 @@ impl Local {
             on_end: RefCell::default(),
             place: Cell::new(None),
             poll_waiter: OnceCell::new(),
+            has_left: Cell::new(false),
             ending: Cell::new(None),
         }
     }
@@ -132,8 +135,20 @@ impl Local {
     }
 }
 
+/// Lies on a coroutine's stack, and notes that it is left in an orderly way.
+pub(super) struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        with(|local| local.has_left.set(true));
+    }
+}
+
 impl Drop for Local {
     fn drop(&mut self) {
+        if self.place.get_mut().is_some() && !self.has_left.get() {
+            stacks::note_overflow();
+        }
         worker::mark_ended(self.id.get());
         while let Some(hook) = self.on_end.get_mut().pop() {
             contain(hook);

@@ -145,13 +145,14 @@ impl Spawn {
         // Nothing in it yields, so that nothing can end the coroutine before it is done.
         let begin = move || {
             local::with(|local| local.adopt(id, place, context.into_values(), on_end, ending));
+            local::Leaving
         };
         let handle = match at {
             Place::Here if WorkerId::current().is_some() => {
                 // SAFETY: see the module's documentation.
                 let spawned = unsafe {
                     Builder::new().spawn_local(move || {
-                        begin();
+                        let _leaving = begin();
                         // Until its first yield the child runs inside its parent, where an overflow could
                         // not be caught. So it gets out first.
                         coroutine::yield_now();
@@ -163,7 +164,7 @@ impl Spawn {
             }
             at => {
                 let body = move || {
-                    begin();
+                    let _leaving = begin();
                     worker::mark_running(Some(id));
                     f()
                 };

@@ -7,6 +7,11 @@
 //! So as many are kept as there were coroutines at a time not long ago, and no more. That makes nothing larger than it has
 //! been, and a burst that comes again finds its stacks. The *trimmer*, a thread that sleeps while there is nothing to give
 //! up, has the rest unmapped.
+//!
+//! A stack that was overflowed is kept like any other, but what the coroutine began with still lies on it: the next one has
+//! about a hundredth less of it. After some such ends an ordinary coroutine would overflow, and end the process. `may`
+//! keeps only what has the size that it was told last, so every few overflows it is told another one: whatever stack was in
+//! use or is in use then is not kept again.
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,11 +37,21 @@ static MOST: AtomicUsize = AtomicUsize::new(0);
 
 static KEPT: Mutex<usize> = Mutex::new(LEAST);
 
+/// So many overflows a stack bears for certain.
+const BORNE: usize = 16;
+/// Before a size comes again, stacks that had it the last time have been used, and so unmapped.
+const SIZES: usize = 8;
+/// The least size, that of `may` by default, and by how much the others are larger: in words, whole pages.
+const LEAST_WORDS: usize = 32 * 1024 / size_of::<usize>();
+const MORE_WORDS: usize = 4096 / size_of::<usize>();
+
+static OVERFLOWS: AtomicUsize = AtomicUsize::new(0);
+
 static TRIMMER: OnceLock<Thread> = OnceLock::new();
 
 /// Before `may` starts: it makes the stacks that it keeps at once.
 pub(super) fn prepare() {
-    may::config().set_pool_capacity(LEAST);
+    may::config().set_pool_capacity(LEAST).set_stack_size(LEAST_WORDS);
 }
 
 /// There are `coroutines` now.
@@ -63,6 +78,16 @@ fn note_more(coroutines: usize) {
     }
 }
 
+/// A coroutine has overflowed its stack.
+#[cold]
+pub(super) fn note_overflow() {
+    let overflows = OVERFLOWS.fetch_add(1, Ordering::Relaxed) + 1;
+    if overflows.is_multiple_of(BORNE) {
+        let size = LEAST_WORDS + overflows / BORNE % SIZES * MORE_WORDS;
+        may::config().set_stack_size(size);
+    }
+}
+
 /// A period has ended: keeps what was needed in it.
 fn trim(workers: usize) {
     let surplus = {
@@ -71,9 +96,9 @@ fn trim(workers: usize) {
         may::config().set_pool_capacity(needed);
         std::mem::replace(&mut *kept, needed).saturating_sub(needed)
     };
-    // Each takes a stack that was kept, and leaves it where there is no place for it any more.
     for begin in (0..surplus).step_by(TRIMMED_AT_ONCE) {
         let batch = begin..surplus.min(begin + TRIMMED_AT_ONCE);
+        // Each takes one that was kept, and at its end finds no place to put it.
         let taken: Vec<_> = batch.map(|number| spawn::raw_spawn_on(number % workers, || {})).collect();
         taken.into_iter().for_each(|coroutine| coroutine.wait());
     }

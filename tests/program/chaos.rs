@@ -60,6 +60,20 @@ fn a_hanging_request_is_cancelled_with_504_and_its_sandbox_is_replaced() {
 }
 
 #[test]
+fn a_server_outlives_more_overflows_than_its_stacks_bear() {
+    const AT_ONCE: usize = 100;
+    let server = ServerProcess::start(&["--chaos", "--log-level", "off"]);
+    let mut client = connect(server.addr);
+    let requests = "GET /chaos/overflow HTTP/1.1\r\nHost: test\r\n\r\n".repeat(AT_ONCE);
+    for _ in 0..80 {
+        client.write_all(requests.as_bytes()).unwrap();
+        for _ in 0..AT_ONCE {
+            assert_eq!(Answer::read(&mut client).status, 500);
+        }
+    }
+}
+
+#[test]
 fn a_stack_overflow_costs_one_request_and_one_sandbox() {
     let mut server = server(&["--pool-max", "2"]);
     assert_eq!(status_over_one_connection(&server, "/chaos/overflow"), 500);
