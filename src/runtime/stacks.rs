@@ -41,9 +41,10 @@ static KEPT: Mutex<usize> = Mutex::new(LEAST);
 const BORNE: usize = 16;
 /// Before a size comes again, stacks that had it the last time have been used, and so unmapped.
 const SIZES: usize = 8;
-/// The least size, that of `may` by default, and by how much the others are larger: in words, whole pages.
-const LEAST_WORDS: usize = 32 * 1024 / size_of::<usize>();
-const MORE_WORDS: usize = 4096 / size_of::<usize>();
+/// By how much each is larger than the one before: a page, in words.
+const STEP_WORDS: usize = 4096 / size_of::<usize>();
+/// The least size in words: what `may` was told before the start, or its default of 32 KiB.
+static LEAST_WORDS: OnceLock<usize> = OnceLock::new();
 
 static OVERFLOWS: AtomicUsize = AtomicUsize::new(0);
 
@@ -51,7 +52,8 @@ static TRIMMER: OnceLock<Thread> = OnceLock::new();
 
 /// Before `may` starts: it makes the stacks that it keeps at once.
 pub(super) fn prepare() {
-    may::config().set_pool_capacity(LEAST).set_stack_size(LEAST_WORDS);
+    may::config().set_pool_capacity(LEAST);
+    LEAST_WORDS.get_or_init(|| may::config().get_stack_size());
 }
 
 /// There are `coroutines` now.
@@ -82,9 +84,8 @@ fn note_more(coroutines: usize) {
 #[cold]
 pub(super) fn note_overflow() {
     let overflows = OVERFLOWS.fetch_add(1, Ordering::Relaxed) + 1;
-    if overflows.is_multiple_of(BORNE) {
-        let size = LEAST_WORDS + overflows / BORNE % SIZES * MORE_WORDS;
-        may::config().set_stack_size(size);
+    if let Some(least) = LEAST_WORDS.get().filter(|_| overflows.is_multiple_of(BORNE)) {
+        may::config().set_stack_size(least + overflows / BORNE % SIZES * STEP_WORDS);
     }
 }
 
