@@ -121,13 +121,14 @@ pub(super) fn resumed() {
 /// Goes back to the worker where a wait began, if it has not ended there: a timer ends it on its own thread, and may's own
 /// waits end wherever they were ended.
 pub(super) fn go_home(home: Option<WorkerId>) {
+    let here = WorkerId::current();
     // A wait of what unwinds does not wait, so it goes nowhere.
-    if !coroutine::is_coroutine() || WorkerId::current() == home || std::thread::panicking() {
+    if !coroutine::is_coroutine() || here.is_some() && here == home || std::thread::panicking() {
         return;
     }
     let Some(home) = home else {
         // It began outside of the workers; what runs on the timer's thread delays every timer.
-        if WorkerId::current().is_none() {
+        if here.is_none() {
             coroutine::yield_now();
         }
         return;

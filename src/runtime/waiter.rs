@@ -49,6 +49,11 @@ pub struct Waiter {
 
 const NO_WORKER: u16 = u16::MAX;
 
+/// The current worker's number.
+fn here() -> u16 {
+    WorkerId::current().map_or(NO_WORKER, WorkerId::number)
+}
+
 /// The wait's time was over before anybody said go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
@@ -61,7 +66,7 @@ impl Waiter {
             blocker: Some(Box::new(Blocker::new(false))),
             coroutine: coroutine::is_coroutine().then(coroutine::current),
             slept_on: AtomicBool::new(false),
-            home: AtomicU16::new(WorkerId::current().map_or(NO_WORKER, WorkerId::number)),
+            home: AtomicU16::new(here()),
         }
     }
 
@@ -79,7 +84,7 @@ impl Waiter {
     pub(super) fn park_for(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
         time::assert_can_wait("park");
         worker::mark_running(None);
-        self.home.store(WorkerId::current().map_or(NO_WORKER, WorkerId::number), Ordering::Relaxed);
+        self.home.store(here(), Ordering::Relaxed);
         self.slept_on.fetch_or(coroutine::is_coroutine(), Ordering::Relaxed);
         let mut remaining = limit;
         loop {
@@ -99,7 +104,7 @@ impl Waiter {
     /// Lets the waiting one go on, at the worker where it waits, or its next park return at once.
     pub fn unpark(self: &Arc<Self>) {
         let home = self.home.load(Ordering::Relaxed);
-        if home == NO_WORKER || WorkerId::current().map(WorkerId::number) == Some(home) {
+        if home == NO_WORKER || home == here() {
             self.unpark_here();
         } else {
             worker::wake_at(WorkerId::new(home.into()), Arc::clone(self));

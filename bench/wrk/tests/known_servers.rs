@@ -3,6 +3,7 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -150,16 +151,21 @@ fn what_waited_to_be_sent_is_late_as_well() {
     assert!(totals.count(Problem::Timeout) >= 1);
 }
 
-#[test]
-fn what_was_due_while_the_connection_was_closed_is_missed_and_all_else_is_in_the_latency() {
-    let addr = websocket_server(|_, socket| {
+/// Answers five messages of each connection, and closes it.
+fn server_that_closes_after_five() -> SocketAddr {
+    websocket_server(|_, socket| {
         for _ in 0..5 {
             let message = socket.read()?;
             socket.send(message)?;
         }
         socket.close(None)?;
         socket.read().map(drop)
-    });
+    })
+}
+
+#[test]
+fn what_was_due_while_the_connection_was_closed_is_missed_and_all_else_is_in_the_latency() {
+    let addr = server_that_closes_after_five();
     let outcome = wrk("-t1 -c1 -d1s -R 100 ws://{}/echo", addr);
     let totals = &outcome.totals;
     // it is tried again after 100 ms: ten messages each time
@@ -227,14 +233,7 @@ fn messages_larger_than_any_buffer_come_back_whole() {
 
 #[test]
 fn a_closed_connection_is_counted_and_opened_again() {
-    let addr = websocket_server(|_, socket| {
-        for _ in 0..5 {
-            let message = socket.read()?;
-            socket.send(message)?;
-        }
-        socket.close(None)?;
-        socket.read().map(drop)
-    });
+    let addr = server_that_closes_after_five();
     let outcome = wrk("-t1 -c2 -d1s ws://{}/echo", addr);
     let totals = &outcome.totals;
     assert!(totals.count(Problem::Read) >= 2 && totals.answers > 10, "{totals:?}");
