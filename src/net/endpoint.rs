@@ -139,7 +139,7 @@ impl Interrupt for Detached {
     }
 
     fn waiter(&self) -> Arc<Waiter> {
-        Arc::new(Waiter::new())
+        Waiter::new()
     }
 }
 

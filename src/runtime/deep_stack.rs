@@ -38,7 +38,7 @@ pub const SIZE: usize = 512 * 1024;
 ///
 /// # Panics
 ///
-/// When no memory can be mapped for the stack, the first time on a thread.
+/// When no memory can be mapped for the stack, the first time on a thread that is no worker.
 // Not inlined, like everything here that reaches a thread-local: see `take_idle`.
 #[inline(never)]
 pub fn run<R>(f: impl FnOnce() -> R) -> R {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::context::ContextValues;
 use super::id::CoroutineId;
 use super::pool::tickets::Tickets;
-use super::spawn::{Ending, TooManyCoroutines};
+use super::spawn::{Ending, SpawnError};
 use super::waiter::Waiter;
 use super::{stacks, worker};
 
@@ -39,7 +39,7 @@ static SPAWNED: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Takes a place for a coroutine, if there is one.
-pub(super) fn take_place() -> Result<Place, TooManyCoroutines> {
+pub(super) fn take_place() -> Result<Place, SpawnError> {
     let limit = LIMIT.load(Ordering::Relaxed);
     let place = SPAWNED.fetch_add(1, Ordering::Relaxed);
     let taken = Place(());
@@ -47,7 +47,7 @@ pub(super) fn take_place() -> Result<Place, TooManyCoroutines> {
         stacks::note(place + 1);
         Ok(taken)
     } else {
-        Err(TooManyCoroutines { limit })
+        Err(SpawnError::TooMany { limit })
     }
 }
 
@@ -111,7 +111,7 @@ impl Local {
     }
 
     pub(super) fn poll_waiter(&self) -> Arc<Waiter> {
-        Arc::clone(self.poll_waiter.get_or_init(|| Arc::new(Waiter::new())))
+        Arc::clone(self.poll_waiter.get_or_init(Waiter::new))
     }
 
     fn is_as_started(&self, hooks: usize) -> bool {

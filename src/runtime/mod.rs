@@ -40,6 +40,7 @@ mod spawn;
 mod stacks;
 mod start;
 pub mod time;
+mod timer;
 mod waiter;
 pub mod watchdog;
 mod worker;
@@ -54,6 +55,6 @@ pub use pool::{
     PoolOptions, PoolStatus, Sandbox, WaitTime, MAX_CAPACITY,
 };
 pub(crate) use spawn::panic_message;
-pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn, TooManyCoroutines};
+pub use spawn::{spawn, spawn_here, spawn_on, Canceller, Ended, JoinHandle, Spawn, SpawnError};
 pub use start::{start, Runtime, RuntimeOptions, MAX_WORKERS};
 pub use worker::{worker_activity, WorkerId};

@@ -14,8 +14,10 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::fmt;
+use std::cell::Cell;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use may::coroutine::{self, Builder, Coroutine};
 use parking_lot::Mutex;
@@ -78,12 +80,18 @@ enum Place {
     Here,
 }
 
-/// As many coroutines run as may: see [`RuntimeOptions::max_coroutines`](super::RuntimeOptions::max_coroutines).
+/// Why a coroutine could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there are {limit} coroutines already, as many as may be")]
-pub struct TooManyCoroutines {
-    /// How many there may be.
-    pub limit: usize,
+pub enum SpawnError {
+    /// As many run as may: see [`RuntimeOptions::max_coroutines`](super::RuntimeOptions::max_coroutines).
+    #[error("there are {limit} coroutines already, as many as may be")]
+    TooMany {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The system maps no memory for its stack.
+    #[error("no stack can be mapped for another coroutine: the system's memory, or its vm.max_map_count, is used up")]
+    NoStack,
 }
 
 impl Spawn {
@@ -130,8 +138,9 @@ impl Spawn {
         self.try_start(f).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Starts it, unless there are too many coroutines; its hooks are dropped then, and do not run.
-    pub fn try_start<F, T>(self, f: F) -> Result<JoinHandle<T>, TooManyCoroutines>
+    /// Starts it, unless there are too many coroutines, or no stack can be mapped for it; its hooks are dropped then, and do
+    /// not run.
+    pub fn try_start<F, T>(self, f: F) -> Result<JoinHandle<T>, SpawnError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -150,7 +159,7 @@ impl Spawn {
         let handle = match at {
             Place::Here if WorkerId::current().is_some() => {
                 // SAFETY: see the module's documentation.
-                let spawned = unsafe {
+                mapped(|| unsafe {
                     Builder::new().spawn_local(move || {
                         let _leaving = begin();
                         // Until its first yield the child runs inside its parent, where an overflow could
@@ -159,8 +168,7 @@ impl Spawn {
                         worker::mark_running(Some(id));
                         f()
                     })
-                };
-                spawned.expect("a coroutine's stack can be mapped")
+                })?
             }
             at => {
                 let body = move || {
@@ -169,9 +177,9 @@ impl Spawn {
                     f()
                 };
                 match at {
-                    Place::On(worker) => raw_spawn_on(worker.index(), body),
+                    Place::On(worker) => raw_spawn_on(worker.index(), body)?,
                     // SAFETY: see the module's documentation.
-                    _ => unsafe { Builder::new().spawn(body) }.expect("a coroutine's stack can be mapped"),
+                    _ => mapped(|| unsafe { Builder::new().spawn(body) })?,
                 }
             }
         };
@@ -180,14 +188,41 @@ impl Spawn {
 }
 
 /// Starts a coroutine that is not counted and has no identity before it asks for one: for what the runtime itself
-/// sends to a worker.
-pub(super) fn raw_spawn_on<F, T>(worker: usize, f: F) -> coroutine::JoinHandle<T>
+/// sends to a worker. Only ever [`SpawnError::NoStack`].
+pub(super) fn raw_spawn_on<F, T>(worker: usize, f: F) -> Result<coroutine::JoinHandle<T>, SpawnError>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     // SAFETY: see the module's documentation.
-    unsafe { Builder::new().id(worker).spawn(f) }.expect("a coroutine's stack can be mapped")
+    mapped(|| unsafe { Builder::new().id(worker).spawn(f) })
+}
+
+/// What `spawn` started. `may` panics where no stack can be mapped, having changed nothing.
+fn mapped<T>(spawn: impl FnOnce() -> io::Result<T>) -> Result<T, SpawnError> {
+    set_mapping(true);
+    let spawned = catch_unwind(AssertUnwindSafe(spawn));
+    set_mapping(false);
+    match spawned {
+        Ok(Ok(spawned)) => Ok(spawned),
+        _ => Err(SpawnError::NoStack),
+    }
+}
+
+thread_local! {
+    /// Whether this thread maps a stack: a panic is an answer then, and nothing to report.
+    static MAPPING: Cell<bool> = const { Cell::new(false) };
+}
+
+// Not inlined, either of them: their caller may go on at another thread.
+#[inline(never)]
+fn set_mapping(mapping: bool) {
+    MAPPING.set(mapping);
+}
+
+#[inline(never)]
+pub(super) fn is_mapping() -> bool {
+    MAPPING.get()
 }
 
 /// A spawned coroutine. Dropping it lets the coroutine run on.
@@ -243,7 +278,7 @@ impl End {
         if self.is_over() {
             return;
         }
-        let waiter = Arc::new(Waiter::new());
+        let waiter = Waiter::new();
         if self.join(&waiter) {
             while !self.is_over() {
                 let _ = waiter.park(None);

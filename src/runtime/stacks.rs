@@ -100,7 +100,8 @@ fn trim(workers: usize) {
     for begin in (0..surplus).step_by(TRIMMED_AT_ONCE) {
         let batch = begin..surplus.min(begin + TRIMMED_AT_ONCE);
         // Each takes one that was kept, and at its end finds no place to put it.
-        let taken: Vec<_> = batch.map(|number| spawn::raw_spawn_on(number % workers, || {})).collect();
+        let taken: Vec<_> =
+            batch.filter_map(|number| spawn::raw_spawn_on(number % workers, || {}).ok()).collect();
         taken.into_iter().for_each(|coroutine| coroutine.wait());
     }
 }

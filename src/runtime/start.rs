@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier, OnceLock};
 use may::coroutine;
 
 use super::worker::{self, WorkerId};
-use super::{deep_stack, local, spawn, stacks, waiter};
+use super::{deep_stack, local, spawn, stacks, timer, waiter};
 
 /// How the runtime starts. [`Default`] suits the machine.
 #[derive(Clone, Debug)]
@@ -80,6 +80,7 @@ pub fn start(options: RuntimeOptions) -> &'static Runtime {
         local::set_limit(options.max_coroutines);
         install_panic_hook();
         waiter::start_collector();
+        timer::start();
         stacks::start_trimmer(workers);
         enlist_workers(workers);
         Runtime { workers }
@@ -101,10 +102,13 @@ fn enlist_workers(workers: usize) {
     let enlisted: Vec<_> = (0..workers)
         .map(|index| {
             let all_here = Arc::clone(&all_here);
-            spawn::raw_spawn_on(index, move || {
+            let enlisted = spawn::raw_spawn_on(index, move || {
                 worker::enlist(WorkerId::new(index));
+                // Mapped now, when it can be: the report of a panic needs it, and must not panic.
+                deep_stack::run(|| ());
                 all_here.wait();
-            })
+            });
+            enlisted.unwrap_or_else(|error| panic!("the runtime cannot start: {error}"))
         })
         .collect();
     for handle in enlisted {
@@ -112,12 +116,13 @@ fn enlist_workers(workers: usize) {
     }
 }
 
-/// A cancel is a panic that says nothing; any other panic is reported as before, on the deep stack, for a
-/// backtrace needs more room than a coroutine has.
+/// A cancel is a panic that says nothing, and so is that of a stack which cannot be mapped, for the spawn returns it; any
+/// other panic is reported as before, on the deep stack, for a backtrace needs more room than a coroutine has.
 fn install_panic_hook() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        if !matches!(info.payload().downcast_ref(), Some(generator::Error::Cancel)) {
+        let is_cancel = matches!(info.payload().downcast_ref(), Some(generator::Error::Cancel));
+        if !is_cancel && !spawn::is_mapping() {
             // A plain thread has room enough, and may be ending: its thread-locals may be gone.
             if coroutine::is_coroutine() {
                 deep_stack::run(|| report(info));

@@ -1,47 +1,36 @@
 //! Waiting: sleep, yield, and (in `waiter`) park with a limit.
 //!
-//! `may` runs a coroutine that a timer woke *on its one timer thread*, until the coroutine next yields.
-//! Work done there would delay every timer of the process, so every wait here that a timer ends goes back to the worker
-//! where it began.
-//!
-//! `may` keeps a list for every distinct duration, so durations are rounded up to few distinct ones first:
-//! to two significant digits, in steps of five in the second one ([`round_up`]).
+//! `may` has a woken coroutine go on wherever it was woken, and runs one that a timer woke *on its one timer thread*. Every
+//! wait here ends at the worker where it began (see `waiter`), and its time-outs are the runtime's own (see `timer`).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use may::coroutine;
 
 use super::id::CoroutineId;
 use super::worker::{self, WorkerId};
-use super::{deep_stack, local, spawn};
+use super::{deep_stack, local, spawn, timer};
 
 pub use super::waiter::{TimedOut, Waiter};
 
-/// The longest single wait handed to `may`. Longer ones are waited for in pieces.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10_000);
-
-/// Suspends the current coroutine for `duration`, rounded up as [`round_up`] says; a plain thread sleeps. A duration
-/// beyond what the clock can count never ends.
+/// Suspends the current coroutine for `duration`, and up to a quarter of a millisecond more; a plain thread sleeps. A
+/// duration beyond what the clock can count never ends.
 ///
 /// # Panics
 ///
 /// On the deep stack, where nothing may wait. Unwinds when the coroutine is cancelled.
 pub fn sleep(duration: Duration) {
     assert_can_wait("sleep");
-    let deadline = Instant::now().checked_add(duration);
-    let home = WorkerId::current();
-    worker::mark_running(None);
-    let mut remaining = duration;
-    while !remaining.is_zero() {
-        coroutine::sleep(round_up(remaining.min(LONGEST_WAIT)));
-        // Without a deadline nothing is ever subtracted.
-        if let Some(deadline) = deadline {
-            remaining = deadline.saturating_duration_since(Instant::now());
-        }
+    if !coroutine::is_coroutine() {
+        return std::thread::sleep(duration);
     }
-    go_home(home);
-    resumed();
+    if duration.is_zero() {
+        return;
+    }
+    let waiter = Waiter::new();
+    // Nobody else could wake it; but a wait of what was cancelled, and unwinds, does not wait.
+    while waiter.park(Some(duration)).is_ok() && !std::thread::panicking() {}
 }
 
 /// Lets the other coroutines of this worker run first, and every millisecond what its sockets wait for; a plain thread
@@ -83,24 +72,25 @@ pub(crate) fn let_sockets_be_seen() {
 fn poll_sockets(worker: WorkerId) {
     let waiter = local::with(local::Local::poll_waiter);
     let Some(poll) = worker::await_poll(worker, &waiter) else { return coroutine::yield_now() };
-    if poll.is_first {
-        drop(spawn::raw_spawn_on(worker.index(), move || worker::poll_has_happened(worker)));
+    if poll.is_first
+        && spawn::raw_spawn_on(worker.index(), move || worker::poll_has_happened(worker)).is_err()
+    {
+        // It looks as well when the queue is empty for a moment, for all others that yield wait for this one.
+        let _looked = HasLooked(worker);
+        sleep(timer::TICK);
     }
     while !poll.has_happened() {
         let _ = waiter.park(None);
     }
 }
 
-/// The duration that is waited for instead of `duration`: the next one up of about a thousand, at most 5 %
-/// longer (and at least a millisecond), exact for round durations such as 50 ms, 2 s, 30 s.
-pub fn round_up(duration: Duration) -> Duration {
-    let micros = duration.as_micros().min(LONGEST_WAIT.as_micros()) as u64;
-    let mut step = 1_000;
-    while micros > step * 100 * 2 {
-        step *= 10;
+/// Its drop says that the worker has looked at its sockets.
+struct HasLooked(WorkerId);
+
+impl Drop for HasLooked {
+    fn drop(&mut self) {
+        worker::poll_has_happened(self.0);
     }
-    // Below 200 steps of a decade every one counts (1 ms up to 200 ms, 10 ms up to 2 s, ...).
-    Duration::from_micros(micros.max(1).div_ceil(step) * step)
 }
 
 /// Waits as `wait` does, one of `may`'s waits that is none of these here, with the worker told which coroutine it runs.
@@ -133,10 +123,13 @@ pub(super) fn go_home(home: Option<WorkerId>) {
         }
         return;
     };
-    let waiter = Arc::new(Waiter::new());
+    let waiter = Waiter::new();
     while WorkerId::current() != Some(home) {
+        if worker::wake_at(home, Arc::clone(&waiter)).is_err() {
+            // There is no way home: it goes on here.
+            return;
+        }
         // It may be woken before it sleeps, and has not moved then.
-        worker::wake_at(home, Arc::clone(&waiter));
         let _ = waiter.park_for(None);
     }
 }
@@ -150,8 +143,8 @@ pub(super) fn assert_can_wait(what: &str) {
 mod tests {
     use super::*;
     use crate::runtime::{spawn, spawn_on, start, Ended};
-    use std::collections::HashSet;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::Instant;
 
     #[test]
     fn a_coroutine_that_only_yields_does_not_keep_its_worker_from_its_sockets() {
@@ -201,7 +194,7 @@ mod tests {
         for _ in 0..50 {
             spawn_on(here, move || {
                 let is_at_home = || WorkerId::current() == Some(here);
-                let waiter = Arc::new(Waiter::new());
+                let waiter = Waiter::new();
                 let wait = |limit| {
                     let result = waiter.park(limit);
                     assert!(is_at_home(), "{:?}", WorkerId::current());
@@ -230,39 +223,5 @@ mod tests {
         // It sleeps by then or will: a cancel is kept for the next wait.
         sleeping.canceller().cancel();
         assert!(matches!(sleeping.join(), Err(Ended::Cancelled)));
-    }
-
-    #[test]
-    fn round_durations_stay_exact() {
-        for millis in [1, 20, 50, 100, 150, 500, 1_000, 2_000, 5_000, 30_000, 60_000, 300_000] {
-            let exact = Duration::from_millis(millis);
-            assert_eq!(round_up(exact), exact);
-        }
-    }
-
-    #[test]
-    fn rounding_goes_up_by_at_most_five_percent_and_a_millisecond() {
-        let mut nanos = 1_u64;
-        while nanos < 9_000_000_000_000 {
-            let asked = Duration::from_nanos(nanos);
-            let rounded = round_up(asked);
-            assert!(rounded + Duration::from_micros(1) > asked, "{asked:?} became {rounded:?}");
-            assert!(
-                rounded <= asked.mul_f64(1.05) + Duration::from_millis(1),
-                "{asked:?} became {rounded:?}"
-            );
-            nanos = nanos * 21 / 20 + 1;
-        }
-    }
-
-    #[test]
-    fn all_durations_become_fewer_than_a_thousand_and_twenty_four() {
-        let mut seen = HashSet::new();
-        let mut micros = 1_u64;
-        while micros < 10_000_000_000 {
-            seen.insert(round_up(Duration::from_micros(micros)));
-            micros += 1 + micros / 2_000;
-        }
-        assert!(seen.len() < 1_024, "{} distinct durations", seen.len());
     }
 }

@@ -11,8 +11,11 @@
 //! * Coroutine-local storage is freed outside of any coroutine, where there is nothing to yield.
 //! * The drop of a lease wakes the next one in the line, may be the last to hold its blocker, and must not wait.
 //!
-//! So a blocker that a coroutine slept on is left to a thread of its own, the *collector*. It can wait. With it goes a
-//! reference to the coroutine, for `subscribe` also uses what belongs to that.
+//! As a rule there is nothing to wait for. Whoever wakes it does so at the worker where it sleeps (see below), in a
+//! coroutine of that worker: so that one has come back from `subscribe`, which runs nobody but the coroutine that goes to
+//! sleep. Where it was woken otherwise (by a cancel, from a thread, or where no stack could be mapped) its blocker is left
+//! to a thread of its own, the *collector*. It can wait. With it goes a reference to the coroutine, for `subscribe` also
+//! uses what belongs to that.
 //!
 //! # Where a coroutine goes on
 //!
@@ -29,7 +32,8 @@ use may::coroutine::{self, Coroutine};
 use may::sync::Blocker;
 use parking_lot::Mutex;
 
-use super::time::{self, LONGEST_WAIT};
+use super::time;
+use super::timer::Timer;
 use super::worker::{self, WorkerId};
 
 /// A place for one coroutine (or plain thread) to wait until another says go on.
@@ -41,8 +45,10 @@ pub struct Waiter {
     /// Taken in the drop only. Boxed, for a wake-up that is under way goes on to use it where it is.
     blocker: Option<Box<Blocker>>,
     coroutine: Option<Coroutine>,
-    /// Whether a coroutine ever slept on it.
-    slept_on: AtomicBool,
+    /// Whether `may` may use it after a wait that is over.
+    in_use: AtomicBool,
+    /// Whether the wait was ended at the worker where it began.
+    woken_at_home: AtomicBool,
     /// The worker at which one sleeps, or did last; [`NO_WORKER`] for a thread.
     home: AtomicU16,
 }
@@ -60,19 +66,20 @@ pub struct TimedOut;
 
 impl Waiter {
     /// A waiter for the current coroutine, or thread.
-    #[expect(clippy::new_without_default, reason = "it belongs to whoever calls: not a value of no context")]
-    pub fn new() -> Self {
-        Self {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
             blocker: Some(Box::new(Blocker::new(false))),
             coroutine: coroutine::is_coroutine().then(coroutine::current),
-            slept_on: AtomicBool::new(false),
+            in_use: AtomicBool::new(false),
+            woken_at_home: AtomicBool::new(false),
             home: AtomicU16::new(here()),
-        }
+        })
     }
 
-    /// Waits for [`unpark`](Self::unpark), at most for `limit`, rounded up as [`time::round_up`] says. May return `Ok`
-    /// without an `unpark`: look at what you wait for again. Panics and unwinds like [`time::sleep`].
-    pub fn park(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
+    /// Waits for [`unpark`](Self::unpark), at most for `limit`; a coroutine's limit ends up to a quarter of a millisecond
+    /// late. May return `Ok` without an `unpark`: look at what you wait for again. Panics and unwinds like
+    /// [`time::sleep`].
+    pub fn park(self: &Arc<Self>, limit: Option<Duration>) -> Result<(), TimedOut> {
         let home = WorkerId::current();
         let result = self.park_for(limit);
         time::go_home(home);
@@ -81,19 +88,27 @@ impl Waiter {
     }
 
     /// The same, but it may end on any thread.
-    pub(super) fn park_for(&self, limit: Option<Duration>) -> Result<(), TimedOut> {
+    pub(super) fn park_for(self: &Arc<Self>, limit: Option<Duration>) -> Result<(), TimedOut> {
         time::assert_can_wait("park");
         worker::mark_running(None);
         self.home.store(here(), Ordering::Relaxed);
-        self.slept_on.fetch_or(coroutine::is_coroutine(), Ordering::Relaxed);
-        let mut remaining = limit;
-        loop {
-            let piece = remaining.map(|left| left.min(LONGEST_WAIT));
-            match self.blocker().park(piece.map(time::round_up)) {
-                Ok(()) => return Ok(()),
-                Err(_) if remaining == piece => return Err(TimedOut),
-                Err(_) => remaining = remaining.zip(piece).map(|(left, piece)| left - piece),
-            }
+        if !coroutine::is_coroutine() {
+            return self.blocker().park(limit).map_err(|_| TimedOut);
+        }
+        self.woken_at_home.store(false, Ordering::Relaxed);
+        let was_in_use = self.in_use.swap(true, Ordering::Relaxed);
+        let timer = limit.and_then(|limit| Timer::set(limit, self));
+        // Without a limit of its own it ends by an `unpark` only; a cancel unwinds.
+        let _ = self.blocker().park(None);
+        // Both of these are of this thread, if it is the same one.
+        let is_at_home = here() == self.home.load(Ordering::Relaxed);
+        if is_at_home && self.woken_at_home.load(Ordering::Relaxed) {
+            self.in_use.store(was_in_use, Ordering::Relaxed);
+        }
+        if timer.is_none_or(Timer::take_back) {
+            Ok(())
+        } else {
+            Err(TimedOut)
         }
     }
 
@@ -107,12 +122,16 @@ impl Waiter {
         if home == NO_WORKER || home == here() {
             self.unpark_here();
         } else {
-            worker::wake_at(WorkerId::new(home.into()), Arc::clone(self));
+            let _ = worker::wake_at(WorkerId::new(home.into()), Arc::clone(self));
         }
     }
 
     /// The same, but it goes on here.
     pub(super) fn unpark_here(&self) {
+        let home = self.home.load(Ordering::Relaxed);
+        if home != NO_WORKER && home == here() {
+            self.woken_at_home.store(true, Ordering::Relaxed);
+        }
         self.blocker().unpark();
     }
 }
@@ -120,7 +139,7 @@ impl Waiter {
 impl Drop for Waiter {
     /// Never waits, yields or panics, wherever it runs: see the module's documentation.
     fn drop(&mut self) {
-        if let Some(blocker) = self.blocker.take().filter(|_| *self.slept_on.get_mut()) {
+        if let Some(blocker) = self.blocker.take().filter(|_| *self.in_use.get_mut()) {
             leave_to_the_collector(LeftBehind { _blocker: blocker, _coroutine: self.coroutine.take() });
         }
     }
@@ -208,7 +227,7 @@ mod tests {
             let waiting = {
                 let (about_to_wait, let_go) = (Arc::clone(&about_to_wait), Arc::clone(&let_go));
                 spawn_on(first, move || {
-                    let waiter = Arc::new(Waiter::new());
+                    let waiter = Waiter::new();
                     handed_over.try_send(Arc::clone(&waiter)).unwrap();
                     about_to_wait.store(true, Ordering::Release);
                     (0..round % 16).for_each(|_| std::hint::spin_loop());

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use crossbeam::queue::SegQueue;
 use parking_lot::Mutex;
 
 use super::id::CoroutineId;
-use super::spawn;
+use super::spawn::{self, SpawnError};
 use super::waiter::Waiter;
 
 /// One of the threads that run coroutines, counted from 0.
@@ -125,17 +124,15 @@ pub(super) fn poll_has_happened(worker: WorkerId) {
     waiters.iter().for_each(|waiter| waiter.unpark());
 }
 
-/// Has `waiter` woken by a coroutine of `worker`. From anywhere, also from a drop: it never waits or panics.
-pub(super) fn wake_at(worker: WorkerId, waiter: Arc<Waiter>) {
-    let Some(state) = worker.state() else { return waiter.unpark_here() };
+/// Has `waiter` woken by a coroutine of `worker`, or here if none can be sent there: better here than never. From
+/// anywhere, also from a drop: it never waits or panics.
+pub(super) fn wake_at(worker: WorkerId, waiter: Arc<Waiter>) -> Result<(), SpawnError> {
+    let state = worker.state().expect("whoever has a worker's number has its state");
     state.to_wake.push(waiter);
-    if !state.waking.swap(true, Ordering::AcqRel) {
-        let send = || drop(spawn::raw_spawn_on(worker.index(), || wake_all(state)));
-        if catch_unwind(AssertUnwindSafe(send)).is_err() {
-            // No stack can be mapped. Better here than never.
-            wake_all(state);
-        }
+    if state.waking.swap(true, Ordering::AcqRel) {
+        return Ok(());
     }
+    spawn::raw_spawn_on(worker.index(), || wake_all(state)).map(drop).inspect_err(|_| wake_all(state))
 }
 
 fn wake_all(state: &State) {

@@ -337,7 +337,7 @@ impl Interrupt for Bell {
     }
 
     fn waiter(&self) -> Arc<Waiter> {
-        Arc::clone(self.waiter.get_or_init(|| Arc::new(Waiter::new())))
+        Arc::clone(self.waiter.get_or_init(Waiter::new))
     }
 }
 

@@ -161,7 +161,7 @@ impl<A: App> Link<A> {
 
     /// Where its driver waits, which alone asks: made when it first does.
     pub(crate) fn driver_waiter(&self) -> Arc<Waiter> {
-        Arc::clone(self.waiter.lock().get_or_insert_with(|| Arc::new(Waiter::new())))
+        Arc::clone(self.waiter.lock().get_or_insert_with(Waiter::new))
     }
 
     /// Has [`Flags::TIMER`] signalled once `deadline` (in the poller's milliseconds) has passed.

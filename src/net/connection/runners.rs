@@ -32,7 +32,7 @@ use super::poller::{FrontShared, Poller};
 use crate::net::app::App;
 use crate::net::http::Response;
 use crate::net::poller::{Duty, Flags};
-use crate::runtime::{is_as_started, time, Canceller, Ended, Spawn, TooManyCoroutines};
+use crate::runtime::{is_as_started, time, Canceller, Ended, Spawn, SpawnError};
 
 /// So many jobs a runner does, then others of its worker have their turn.
 const IN_A_ROW: usize = 32;
@@ -85,7 +85,7 @@ impl<A: App> Poller<A> {
     }
 
     /// Sees that a runner comes if anything is ready. On the poller's own worker.
-    pub(crate) fn send_runner_to_the_ready(self: &Arc<Self>) -> Result<(), TooManyCoroutines> {
+    pub(crate) fn send_runner_to_the_ready(self: &Arc<Self>) -> Result<(), SpawnError> {
         {
             let mut line = self.ready.0.lock();
             if line.jobs.is_empty() || line.runner_comes {

@@ -48,7 +48,7 @@ pub(crate) struct Place {
 impl Place {
     /// A place for the current coroutine.
     pub(crate) fn new() -> Arc<Place> {
-        Arc::new(Place { waiter: Arc::new(Waiter::new()), called: AtomicBool::new(false) })
+        Arc::new(Place { waiter: Waiter::new(), called: AtomicBool::new(false) })
     }
 
     fn call(&self) {

@@ -43,7 +43,7 @@ impl<G> Waiter<G> {
         self.grant.lock().take()
     }
 
-    pub(super) fn parker(&self) -> &time::Waiter {
+    pub(super) fn parker(&self) -> &Arc<time::Waiter> {
         &self.parker
     }
 }

@@ -84,8 +84,7 @@ impl PoolOptions {
         self
     }
 
-    /// How long a checkout waits for a sandbox. Default: 5 s. Zero never waits. The wait is rounded up by
-    /// [`time::round_up`](crate::runtime::time::round_up).
+    /// How long a checkout waits for a sandbox. Default: 5 s. Zero never waits.
     #[must_use]
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.acquire_timeout = timeout;

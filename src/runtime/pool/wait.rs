@@ -58,7 +58,7 @@ pub(super) fn check_out_slowly<S: Sandbox>(
 /// Joins the line and waits for a grant.
 fn wait<S: Sandbox>(shared: &Arc<Shared<S>>, patience: Patience<'_>) -> Result<Outcome<S>, CheckoutError> {
     let began = Instant::now();
-    let parker = patience.interrupt.map_or_else(|| Arc::new(time::Waiter::new()), Interrupt::waiter);
+    let parker = patience.interrupt.map_or_else(time::Waiter::new, Interrupt::waiter);
     let node = Waiter::new(parker);
     // The ticket first: from the moment the node is in the line, it must not be lost.
     let claim = ClaimTicket::put(shared, Held::Node(Arc::clone(&node)));
@@ -199,7 +199,7 @@ impl<S: Sandbox> Drop for ClaimTicket<S> {
 /// Waits until the closed pool is empty. Whether it is.
 pub(super) fn wait_drained<S: Sandbox>(shared: &Shared<S>, timeout: Duration) -> bool {
     let began = Instant::now();
-    let waiter = Arc::new(time::Waiter::new());
+    let waiter = time::Waiter::new();
     loop {
         shared.on_drained(Arc::clone(&waiter));
         let left = timeout.saturating_sub(began.elapsed());

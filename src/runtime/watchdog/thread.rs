@@ -258,9 +258,14 @@ impl Driver {
     fn follow(&self, event: BeatEvent, now: Instant) {
         match event {
             BeatEvent::Send(worker) => {
-                let ran = Arc::clone(&self.shared.beat_ran[worker.index()]);
+                let ran = &self.shared.beat_ran[worker.index()];
                 ran.store(false, Ordering::Release);
-                drop(spawn::raw_spawn_on(worker.index(), move || ran.store(true, Ordering::Release)));
+                let answer = Arc::clone(ran);
+                if spawn::raw_spawn_on(worker.index(), move || answer.store(true, Ordering::Release)).is_err()
+                {
+                    // Nothing is known of this worker, so nothing is held against it.
+                    ran.store(true, Ordering::Release);
+                }
             }
             BeatEvent::Stalled { worker, silent_for } => {
                 let coroutine = runtime::worker_activity(worker);
