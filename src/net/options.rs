@@ -76,8 +76,8 @@ impl NetOptions {
         self
     }
 
-    /// HTTP requests in flight at once; one more is answered with 503. Default 10,000. Each has a coroutine, and its
-    /// connection another one; each coroutine takes two memory mappings, so `vm.max_map_count` bounds it.
+    /// HTTP requests in flight at once; one more is answered with 503. Default 10,000. Each that waits has a coroutine; each
+    /// coroutine takes two memory mappings, so `vm.max_map_count` bounds it.
     pub fn max_requests(mut self, requests: usize) -> NetOptions {
         self.max_requests = requests.max(1);
         self

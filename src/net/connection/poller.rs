@@ -14,7 +14,7 @@ use slab::Slab;
 use super::http::HttpState;
 use super::io::Readiness;
 use super::link::{Body, Link, Protocol, ShortTick, NEVER};
-use super::runners::Ready as ReadyLinks;
+use super::runners::Ready as ReadyJobs;
 use super::turns::Turns;
 use crate::net::app::App;
 use crate::net::buffers::Buffers;
@@ -42,7 +42,7 @@ pub(crate) struct Poller<A: App> {
     pub(crate) buffers: Buffers,
     /// Where its drivers wait that have done enough for now.
     pub(crate) turns: Arc<Turns>,
-    pub(crate) ready: ReadyLinks<A>,
+    pub(crate) ready: ReadyJobs<A>,
     home: WorkerId,
     set: EpollSet,
     links: Mutex<Links<A>>,
@@ -80,7 +80,7 @@ impl<A: App> Poller<A> {
             front,
             buffers: Buffers::new(),
             turns: Arc::default(),
-            ready: ReadyLinks::default(),
+            ready: ReadyJobs::default(),
             home,
             set,
             links: Mutex::new(Links { slab: Slab::new(), generation: 0 }),

@@ -102,7 +102,7 @@ impl<A: App> Poller<A> {
         let (front, known) = (Arc::clone(&self.front), Arc::downgrade(&runner));
         let sent = Spawn::new()
             .here()
-            .on_end(move || runner.after_overflow())
+            .on_end(move || runner.after_its_end())
             .try_start(move || run_ready(&known, &front));
         sent.map(drop).inspect_err(|_| self.ready.0.lock().runner_comes = false)
     }
@@ -229,7 +229,7 @@ impl<A: App> Runner<A> {
     /// A stack overflow ends a coroutine without running any `Drop`. The connection it drove would hang for ever, so this,
     /// which runs all the same, cuts it off and gives back what it took; only its memory is lost. One whose handler it ran
     /// goes on.
-    fn after_overflow(&self) {
+    fn after_its_end(&self) {
         if let Some(call) = self.call.take() {
             if call.end(Err(Ended::Overflowed)) {
                 self.poller.perform_later(call.link.state.signal(Flags::OUTCOME), &call.link);

@@ -1,7 +1,8 @@
 //! Who acts for a connection: the parking state machine.
 //!
 //! A connection is in one of three phases. *Driven*: a coroutine runs it. *Waiting*: that coroutine is suspended
-//! until something happens. *Parked*: there is no coroutine, only the struct on the heap.
+//! until something happens. *Parked*: no coroutine acts for it, there is only the struct on the heap (and the request that
+//! it was parked with, if a handler is at work on one).
 //!
 //! ```text
 //!                 wait(interest)                      signal(flag in interest)
