@@ -187,7 +187,8 @@ impl Outbox {
 
     /// Calls `wait` with what interrupts it once the client has left: it has finished sending, which of a WebSocket's client
     /// is its end, or the connection is broken. Nobody else notices as long as an endpoint waits in
-    /// [`Endpoint::message`], and each that does keeps its socket and its place among the connections.
+    /// [`Endpoint::message`], and each that does keeps its socket and its place among the connections. A shutdown that waits
+    /// no longer interrupts it as well, so that the client can still be told.
     ///
     /// For a detached outbox there is nothing that interrupts.
     pub fn unless_client_leaves<R>(&self, wait: impl FnOnce(&dyn Interrupt) -> R) -> R {

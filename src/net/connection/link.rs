@@ -148,7 +148,7 @@ impl<A: App> Link<A> {
     pub(crate) fn signal(self: &Arc<Self>, flags: Flags) {
         match self.state.signal(flags) {
             // Its driver may wait for something that is not the socket, and that it wants no more.
-            Duty::None if flags.intersects(Flags::LEAVING) => {
+            Duty::None if flags.intersects(Flags::LEAVING | Flags::SHUTDOWN) => {
                 let waiter = self.waiter.lock().clone();
                 if let Some(waiter) = waiter {
                     waiter.unpark();
@@ -236,11 +236,11 @@ impl<A: App> Recipient for Link<A> {
     }
 }
 
-/// Raised once the client has left. A wait with it takes the place of the driver's own: a driver waits for one thing at a
-/// time, and looks again whenever it is woken.
+/// Raised once the client has left, or the listener cuts off whom it has waited for. A wait with it takes the place of the
+/// driver's own: a driver waits for one thing at a time, and looks again whenever it is woken.
 impl<A: App> Interrupt for Link<A> {
     fn is_raised(&self) -> bool {
-        self.state.has_left()
+        self.state.has_left() || self.poller.front.cutting_off.load(Ordering::Acquire)
     }
 
     fn waiter(&self) -> Arc<Waiter> {

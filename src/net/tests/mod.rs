@@ -249,6 +249,15 @@ impl Endpoint for TestSocket {
                 return Flow::Continue;
             }
             (Kind::Toil(done), _) => return toil(done, out),
+            (_, Message::Text(text)) if &**text == "wait" => {
+                self.told.finished.fetch_add(1, Ordering::SeqCst);
+                out.unless_client_leaves(|left| {
+                    let waiter = left.waiter();
+                    while !left.is_raised() {
+                        let _ = waiter.park(None);
+                    }
+                });
+            }
             _ => {}
         }
         out.send(message);

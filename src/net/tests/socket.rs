@@ -420,6 +420,19 @@ fn a_shutdown_closes_sockets_with_1001_parked_or_not() {
 }
 
 #[test]
+fn a_shutdown_that_waits_no_longer_ends_what_an_endpoint_waits_for_and_tells_its_client() {
+    let server = Server::start(NetOptions::default());
+    let mut waiting = server.socket("/echo");
+    waiting.send(tungstenite::Message::text("wait")).unwrap();
+    server.wait_until("the wait", |_| server.told.finished.load(Ordering::SeqCst) == 1);
+    let front = server.front.clone();
+    let stopping = std::thread::spawn(move || front.shutdown(Instant::now() + Duration::from_millis(50)));
+    assert_eq!(waiting.read().unwrap(), tungstenite::Message::text("wait"));
+    assert_eq!(close_code(&mut waiting), Some(CloseCode::Away));
+    stopping.join().unwrap();
+}
+
+#[test]
 fn a_client_that_resets_the_connection_is_noticed_while_it_is_parked() {
     let server = Server::start(NetOptions::default());
     let socket = server.socket("/echo");
