@@ -3,9 +3,9 @@
 CARGO ?= cargo
 # Arguments of the server: make run ARGS="--pool-max 200"
 ARGS ?=
-# Arguments of the comparison: make bench BENCH=--quick
+# Arguments of the comparison: make bench BENCH=--quick; --quick and --publish are meant for the parts as well
 BENCH ?=
-# Arguments of the benchmarks of the parts: make bench-micro MICRO=--quick
+# Arguments of the benchmarks of the parts: make bench-micro MICRO=--quick; make bench has them, too
 MICRO ?=
 
 .DEFAULT_GOAL := help
@@ -25,16 +25,17 @@ test: setup ## Formatting, lints, all tests, documentation: no warning passes
 	$(CARGO) test --workspace --exclude sandpool-peers --locked --tests
 	$(CARGO) test --workspace --exclude sandpool-peers --locked --doc
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace --locked
-	@if command -v python3 >/dev/null; then python3 -m unittest discover bench/compare; else echo "no python3: bench/compare, which needs it, is not tested"; fi
+	@if command -v python3 >/dev/null; then python3 -m unittest discover bench/compare && python3 -m unittest discover bench/micro; else echo "no python3: bench/compare and bench/micro, which need it, are not tested"; fi
 
 # The server is built by itself: what the peers ask of shared dependencies must not change it.
-bench: setup ## Build all, measure the server beside its peers, then the parts (half an hour, or BENCH=--quick)
-	@command -v python3 >/dev/null || { echo "make bench needs python3, for bench/compare" >&2; exit 1; }
+# A row that failed (1) is no reason to leave out the parts; a wrong argument or an interrupt (more) is.
+bench: setup ## Build all, measure the server beside its peers, then the parts (40 minutes, or BENCH=--quick)
+	@command -v python3 >/dev/null || { echo "make bench needs python3, for bench/compare and bench/micro" >&2; exit 1; }
 	$(CARGO) build --release --locked -p sandpool --bin sandpool
 	$(CARGO) build --release --locked -p sandpool-wrk
 	$(CARGO) build --release --locked -p sandpool-peers
-	python3 bench/compare $(BENCH)
-	CARGO="$(CARGO)" python3 bench/micro $(filter --quick,$(BENCH))
+	python3 bench/compare $(BENCH); compared=$$?; [ $$compared -le 1 ] || exit $$compared; \
+	CARGO="$(CARGO)" python3 bench/micro $(filter --quick --publish,$(BENCH)) $(MICRO) && exit $$compared
 
 bench-micro: setup ## Measure the parts by themselves (some minutes, or MICRO=--quick)
 	@command -v python3 >/dev/null || { echo "make bench-micro needs python3, for bench/micro" >&2; exit 1; }

@@ -30,7 +30,7 @@ fn in_rounds(bencher: Bencher<'_, '_>, round: fn()) {
     });
 }
 
-/// On the caller's own worker, as requests and drivers are.
+/// On the caller's own worker, straight into its own queue.
 #[divan::bench]
 fn spawn_here_and_join(bencher: Bencher<'_, '_>) {
     in_rounds(bencher, || {

@@ -5,7 +5,8 @@
 The servers are pinned to the first core (or as many as --workers), the load to the last one. Everything has to be
 built: `make bench` does that. Results go to target/bench: results.json, table.md and plots; --publish puts them into
 bench/RESULTS.md as well, each kind of run into a block of its own: one-worker, two-workers, soak, or --name. The exit code
-is 1 if anything that came back was wrong or no success, a connection broke, or a measurement failed.
+is 1 if anything that came back was wrong or no success, a connection broke, or a measurement failed, and 130 if it was
+interrupted.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import programs  # noqa: E402
 import report  # noqa: E402
 import scenarios  # noqa: E402
 from measure import PROBLEMS, Bench  # noqa: E402
+
+INTERRUPTED = "interrupted"
 
 
 def main() -> int:
@@ -52,8 +55,7 @@ def main() -> int:
     say(f"servers on cores {cores.server}, load on core {cores.load}")
     if files < programs.MOST_CONNECTIONS:
         say(f"a process may open {files} files here, which is too few for the most connections that are measured")
-    if about["load_average"][0] > 0.5:
-        say(f"this machine is busy (load average {about['load_average'][0]:.1f}): only ratios of a run mean anything")
+    report.warn_if_busy(about, say)
     bench = Bench(cores, options.workers, options.rounds, say)
     began = time.monotonic()
     times = scenarios.Times(options.quick, few=options.workers > 1 and not options.only)
@@ -65,7 +67,7 @@ def main() -> int:
                 except PROBLEMS as error:
                     bench.failures.append(f"{name}: {error}")
     except KeyboardInterrupt:
-        bench.failures.append("interrupted")
+        bench.failures.append(INTERRUPTED)
     report.write(options.out, bench.rows, bench.failures, about)
     if options.publish:
         report.publish(programs.ROOT / "bench" / "RESULTS.md", options.name, bench.rows, bench.failures, about)
@@ -73,7 +75,7 @@ def main() -> int:
     say(f"{time.monotonic() - began:.0f} s; results in {options.out}")
     for failure in bench.failures:
         say(f"FAILED: {failure}")
-    return 1 if bench.failures else 0
+    return 130 if INTERRUPTED in bench.failures else 1 if bench.failures else 0
 
 
 if __name__ == "__main__":

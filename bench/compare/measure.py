@@ -69,27 +69,36 @@ class Bench:
               connections: int) -> Row:
         """Drives server `name` with the load tool."""
         with Server(name, self.cores, self.workers, extra) as server:
-            line = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--json", "-", *arguments]
-            line = programs.load([*line, "--watch", str(server.process.pid), server.url(scheme, path)])
-            before = programs.listen_counters()
-            run = programs.on([self.cores.load], line, seconds + SPARE_S)
-            after = programs.listen_counters()
-            commands = [programs.shown(server.command, self.cores.server), programs.shown(line, [self.cores.load])]
+            return self.drive(server, scenario, path, arguments, seconds, scheme=scheme, connections=connections)
+
+    def drive(self, server: Server, scenario: str, path: str, arguments: list[str], seconds: float, *, scheme="ws",
+              connections: int) -> Row:
+        """Drives a server that runs already with the load tool. What makes the row a failed one is among the failures."""
+        line = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--json", "-", *arguments]
+        line = programs.load([*line, "--watch", str(server.process.pid), server.url(scheme, path)])
+        before = programs.listen_counters()
+        run = programs.on([self.cores.load], line, seconds + SPARE_S)
+        after = programs.listen_counters()
+        commands = [programs.shown(server.command, self.cores.server), programs.shown(line, [self.cores.load])]
         if not run.stdout:
-            raise RuntimeError(f"{name}: {run.stderr.strip()}")
+            raise RuntimeError(f"{server.name}: {run.stderr.strip()}")
         report = json.loads(run.stdout)
         kept = figures(report, self.workers) | {counter: after[counter] - before[counter] for counter in after}
         if trouble := troubles(report, kept):
-            self.failures.append(f"{scenario}, {connections} connections: {name}: {trouble}")
-        return Row(scenario, name, connections, kept, commands)
+            self.failures.append(f"{scenario}, {connections} connections: {server.name}: {trouble}")
+        return Row(scenario, server.name, connections, kept, commands)
+
+    def busy_neighbour(self):
+        """Keeps the load's core busy, for what is measured without load; nothing where the load shares its core with the
+        servers, for there it does not poll."""
+        return nullcontext() if self.cores.shared else programs.BusyNeighbour(self.cores)
 
     def loop(self, scenario: str, streams: int, chain: str, seconds: float) -> Row:
         """The bare loop on the server's core, beside a core that is as busy as the load's is for the servers."""
         line = [str(programs.BUILT / "bare-opus"), "--terse", "--streams", str(streams), "--chain", chain]
         line += ["--threads", str(self.workers), "--seconds", f"{seconds:g}"]
         commands = [programs.shown(line, self.cores.server)]
-        # the load does not poll on a core that it shares
-        with nullcontext() if self.cores.shared else programs.BusyNeighbour(self.cores) as neighbour:
+        with self.busy_neighbour() as neighbour:
             run = programs.on(self.cores.server, line, seconds + SPARE_S)
         if neighbour:
             commands.append(programs.shown(neighbour.COMMAND, [neighbour.core]) + "  # beside bare-opus")
@@ -101,10 +110,10 @@ class Bench:
         return Row(scenario, programs.BARE, streams, kept, commands)
 
     def ideal_queue(self, scenario: str, streams: int, rate: float, service: float, seconds: float) -> Row:
-        """What an ideal server would make of `rate` packets a second on the server's core, with the stops that it has: what
-        no server can go below on this machine."""
+        """What an ideal server would make of `rate` packets a second on the server's core, with the stops that it has
+        now: those that it has while a server runs are others."""
         line = [sys.executable, str(programs.ROOT / "bench/compare/stalls.py"), f"{seconds:g}", f"{rate:g}", f"{service * 1e6:.1f}"]
-        with nullcontext() if self.cores.shared else programs.BusyNeighbour(self.cores):
+        with self.busy_neighbour():
             run = programs.on(self.cores.server[:1], line, seconds + SPARE_S)
         if run.returncode:
             raise RuntimeError(f"stalls.py: {run.stderr.strip()}")
@@ -139,6 +148,9 @@ def figures(report: dict, workers: int) -> dict:
         "ramp_s": report["ramp_seconds"],
         "tool_busy": report["tool_cpu_seconds"] / (report["seconds"] * report["threads"]),
     }
+    if report["mode"] == "at_once":
+        # each has one try, so this is how many are open
+        kept["opened"] = report["handshakes"]
     if not about_handshakes:
         kept |= {"opened": report["opened"], "open_at_end": report["open_at_end"], "lost": report["lost"]}
     busy = report["watched_cpu_seconds"]
@@ -149,6 +161,8 @@ def figures(report: dict, workers: int) -> dict:
         if report["rate"] is None and report["mode"] != "hold":
             # a closed loop asks for all that the server can do, so this should be near 1
             kept["server_busy"] = kept["cpu_share"] / workers
+    if report["work"] == "opus":
+        kept |= {"decoded": report["decoded"], "recognised": report["recognised"]}
     if report["mode"] == "stream":
         even = report["answers_a_connection"]
         if even:
@@ -167,6 +181,11 @@ def troubles(report: dict, kept: dict) -> str:
     found = [f"{name.replace('_', ' ')} {kept[name]:,}" for name in TROUBLES if kept[name]]
     if kept.get("opened", report["connections"]) < report["connections"]:
         found.append(f"opened {kept['opened']:,} of {report['connections']:,} connections")
+    # who is held is answered before the time that is measured
+    if report["mode"] != "hold" and not kept["answers"]:
+        found.append("nothing was answered")
+    if report["mode"] == "stream" and kept.get("recognised") == 0:
+        found.append(f"no client recognised its voice in {kept['decoded']:,} decoded packets")
     first = (report["first_fault"], report["first_refusal"], report["socket_errors"]["first"])
     return ", ".join(found) + "".join(f"; {words}" for words in first if found and words)
 

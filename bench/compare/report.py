@@ -33,6 +33,26 @@ def machine() -> dict:
     }
 
 
+def warn_if_busy(about: dict, say) -> None:
+    """Says so if something else runs on this machine already."""
+    if about["load_average"][0] > 0.5:
+        say(f"this machine is busy (load average {about['load_average'][0]:.1f}): only ratios of a run mean anything")
+
+
+def header(about: dict, how: str) -> str:
+    """The first line of a block: the machine, and how it was measured."""
+    load = ", ".join(f"{value:.1f}" for value in about["load_average"])
+    return (
+        f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['rustc']}, commit {about['commit']}; "
+        f"{how}, load average before: {load}."
+    )
+
+
+def details(commands: list[str]) -> str:
+    """The commands of a block, folded away."""
+    return "<details><summary>commands</summary>\n\n```sh\n" + "\n".join(commands) + "\n```\n\n</details>"
+
+
 def base_of(rows: list, row):
     """The row that one is compared with: the bare loop for audio, else the named peer."""
     wanted = BARE if row.scenario.startswith("audio") else MINIHTTP if row.scenario == "plain HTTP" else TUNGSTENITE
@@ -96,12 +116,12 @@ def rate_table(rows: list) -> str:
 def soak_table(rows: list) -> str:
     """What long load leaves over, with what it is compared to."""
     out = [
-        "| load | streams | program | answers a second | MB before | MB after | ratio | descriptors left over | leases left over |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| load | streams | program | answers a second | MB fresh | MB before | MB after | ratio | descriptors left over | leases left over |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         kept = row.figures
-        megabytes = [f"{kept[name] / 1e6:.1f}" for name in ("bytes_before", "bytes_after")]
+        megabytes = [f"{kept[name] / 1e6:.1f}" for name in ("bytes_fresh", "bytes_before", "bytes_after")]
         cells = [row.scenario, f"{row.connections:,}", f"**{row.program}**", f"{kept['per_second']:,.0f}", *megabytes]
         cells += [f"{kept['memory_after']:.3f}", str(kept["files_left"]), str(kept["leases_left"])]
         out.append("| " + " | ".join(cells) + " |")
@@ -213,7 +233,6 @@ def save_plots(folder: Path, rows: list, prefix: str) -> str:
 def block(rows: list, failures: list[str], about: dict, images: str) -> str:
     """What stands in a block: machine, tables, plots, failures, commands."""
     commands = sorted({command for row in rows for command in row.commands})
-    load = ", ".join(f"{value:.1f}" for value in about["load_average"])
     shared = (
         f" With {about['workers']} worker(s) on {about['cores']} core(s) the load shares a core with the server: both have less "
         "than a core of their own would give them, so rates are no measure of how the server scales on more cores."
@@ -222,11 +241,10 @@ def block(rows: list, failures: list[str], about: dict, images: str) -> str:
     )
     failed = "".join(f"* FAILED: {failure}\n" for failure in failures)
     parts = [
-        f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['rustc']}, commit {about['commit']}; "
-        f"{about['workers']} worker(s), {about['rounds']} round(s), load average before: {load}.{shared}",
+        header(about, f"{about['workers']} worker(s), {about['rounds']} round(s)") + shared,
         table(rows).strip(),
         images.strip(),
         failed.strip(),
-        "<details><summary>commands</summary>\n\n```sh\n" + "\n".join(commands) + "\n```\n\n</details>",
+        details(commands),
     ]
     return "\n\n".join(filter(None, parts))

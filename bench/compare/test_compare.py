@@ -1,8 +1,12 @@
 """What the comparison keeps, notes and publishes: `python3 -m unittest discover bench/compare`."""
 
+import json
+import os
+import subprocess
 import sys
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -20,6 +24,7 @@ def of_tool(**others) -> dict:
     """A report of the load tool with nothing to note."""
     return {
         "mode": "stream",
+        "work": {"echo": 128},
         "rate": None,
         "threads": 1,
         "connections": 10,
@@ -46,6 +51,8 @@ def of_tool(**others) -> dict:
         "missed": 0,
         "wrong": 0,
         "first_fault": None,
+        "decoded": 0,
+        "recognised": 0,
         "tool_cpu_seconds": 1.0,
         "watched_cpu_seconds": 2.0,
         "resident_bytes": {"before": 1000, "with_all": 5000, "end": 3000},
@@ -69,8 +76,28 @@ class Figures(unittest.TestCase):
         self.assertEqual(noted(refused=2, first_refusal="busy"), ("refused 2", "refused 2; busy"))
         broken = {"connect": 1, "read": 2, "write": 3, "timeout": 4, "first": "reset"}
         self.assertEqual(noted(socket_errors=broken), ("errors 10", "errors 10; reset"))
+        self.assertEqual(noted(answers=0)[1], "nothing was answered")
+        self.assertEqual(noted(answers=0, mode="hold")[1], "")
         notes, trouble = noted(opened=7)
         self.assertEqual((notes, trouble), ("7 of 10 connections opened", "opened 7 of 10 connections"))
+
+    def test_all_handshakes_at_once_have_to_be_done(self):
+        at_once = {"mode": "at_once", "handshakes_per_second": 5.0}
+        self.assertEqual(noted(**at_once, opened=0), ("", ""))
+        notes, trouble = noted(**at_once, handshakes=9)
+        self.assertEqual((notes, trouble), ("9 of 10 connections opened", "opened 9 of 10 connections"))
+        # one after the other there is no telling how many there will be
+        self.assertEqual(noted(mode="handshakes", handshakes_per_second=5.0, handshakes=9)[1], "")
+
+    def test_audio_in_which_nobody_recognised_a_voice_is_a_failed_row(self):
+        self.assertEqual(noted(work="opus", decoded=600, recognised=8)[1], "")
+        trouble = "no client recognised its voice in 600 decoded packets"
+        self.assertEqual(noted(work="opus", decoded=600)[1], trouble)
+        self.assertEqual(noted(work="opus", decoded=600, rate=100.0)[1], trouble)
+        # who is held has spoken one packet
+        self.assertEqual(noted(work="opus", decoded=1, mode="hold")[1], "")
+        kept = measure.figures(of_tool(work="opus", decoded=600, recognised=8), 1)
+        self.assertEqual((kept["decoded"], kept["recognised"]), (600, 8))
 
     def test_a_server_that_was_not_the_bottleneck_is_noted_in_closed_loops_only(self):
         self.assertEqual(noted(watched_cpu_seconds=1.68)[0], "server busy for 0.84 of the time, load tool for 0.50")
@@ -127,6 +154,63 @@ class IdealQueue(unittest.TestCase):
         self.assertAlmostEqual(stalls.ideal_latencies([(0.001, 0.003)], 0.01, 100, 0.005)[0], 0.007)
 
 
+class Running:
+    """What a soak asks of a server."""
+
+    name, command = "sandpool", ["sandpool", "serve"]
+
+    def __init__(self, *_):
+        self.process = mock.Mock(pid=os.getpid())
+        self.resident = iter([10, 20, 22])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def resident_bytes(self):
+        return next(self.resident)
+
+    def open_files(self):
+        return 7
+
+    def status(self):
+        return {"pool": {"leased": 0}}
+
+    def url(self, scheme, path):
+        return f"{scheme}://127.0.0.1:1{path}"
+
+
+class Soak(unittest.TestCase):
+    def soak(self, *reports: dict) -> measure.Bench:
+        """A soak whose loads found that."""
+        bench = measure.Bench(programs.Cores(1), 1, 1, lambda _: None)
+        times = scenarios.Times(True)
+        times.silence = 0
+        runs = [subprocess.CompletedProcess([], 0, json.dumps(report), "") for report in reports]
+        with mock.patch.object(scenarios, "Server", Running), mock.patch.object(programs, "on", side_effect=runs):
+            scenarios.soak(bench, times)
+        return bench
+
+    def test_memory_is_that_of_the_fresh_server_before_and_after(self):
+        bench = self.soak(*[of_tool(work="opus", recognised=1)] * 2)
+        kept = bench.rows[0].figures
+        self.assertEqual([kept[name] for name in ("bytes_fresh", "bytes_before", "bytes_after")], [10, 20, 22])
+        self.assertEqual((kept["memory_after"], kept["files_left"], bench.failures), (1.1, 0, []))
+
+    def test_both_of_its_loads_are_judged_as_all_others_are(self):
+        resets = {"connect": 0, "read": 5, "write": 0, "timeout": 0, "first": "reset"}
+        bench = self.soak(of_tool(work="opus", recognised=1, socket_errors=resets), of_tool(work="opus"))
+        self.assertEqual(
+            bench.failures,
+            [
+                "10 s of full load: the short load before it, 400 connections: sandpool: errors 5; reset",
+                "10 s of full load, 400 connections: sandpool: no client recognised its voice in 0 decoded packets",
+            ],
+        )
+
+
 class Published(unittest.TestCase):
     def test_blocks_are_replaced_one_by_one_and_new_ones_come_behind_the_last(self):
         text = "a\n<!-- figures:one-worker -->\nold\n<!-- end:one-worker -->\nb <!-- end:other -->\n"
@@ -143,10 +227,10 @@ class Published(unittest.TestCase):
         self.assertEqual([report.workers_name(workers) for workers in (1, 2, 8)], ["one-worker", "two-workers", "8-workers"])
 
     def test_a_soak_has_a_table_of_its_own(self):
-        kept = {"per_second": 6000.0, "bytes_before": 50e6, "bytes_after": 55e6, "memory_after": 1.1, "files_left": 0}
+        kept = {"per_second": 6000.0, "bytes_fresh": 9e6, "bytes_before": 50e6, "bytes_after": 55e6, "memory_after": 1.1, "files_left": 0}
         row = Row("600 s of full load", "sandpool", 400, kept | {"leases_left": 0}, ["sandpool serve"], "Before: so.")
         table = report.table([row])
-        self.assertIn("| 600 s of full load | 400 | **sandpool** | 6,000 | 50.0 | 55.0 | 1.100 | 0 | 0 |", table)
+        self.assertIn("| 600 s of full load | 400 | **sandpool** | 6,000 | 9.0 | 50.0 | 55.0 | 1.100 | 0 | 0 |", table)
         self.assertIn("Before: so. The server was `sandpool serve`.", table)
         self.assertNotIn("least/median", table)
 
@@ -161,6 +245,10 @@ class Chosen(unittest.TestCase):
         self.assertEqual(scenarios.Times(False).streams, [10, 30, 100, 300, 1000])
         few = scenarios.Times(False, few=True)
         self.assertEqual((few.streams, few.echo_connections), ([100], [200, 2000]))
+
+    def test_many_streams_take_longer_for_each_client_hears_less(self):
+        times = scenarios.Times(False)
+        self.assertEqual([times.audio_of(streams) for streams in (10, 300, 1000)], [8, 8, 15])
 
 
 if __name__ == "__main__":

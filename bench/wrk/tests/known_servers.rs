@@ -209,6 +209,25 @@ fn of_held_connections_only_those_count_in_the_end_that_are_open_still() {
 }
 
 #[test]
+fn a_handshake_that_hangs_is_a_problem_once_it_is_late_and_never_a_handshake() {
+    // number 0 only tries whether somebody is there; of the others every second one is read and not answered
+    let addr = tcp_server(|number, mut stream| {
+        if number % 2 == 1 {
+            while stream.read(&mut [0; 1000]).is_ok_and(|got| got > 0) {}
+        } else if let Ok(mut socket) = tungstenite::accept(stream) {
+            while socket.read().is_ok() {}
+        }
+    });
+    let outcome = wrk("-t1 -c6 -d4s --timeout 1s --handshakes --at-once ws://{}/echo", addr);
+    let totals = &outcome.totals;
+    assert_eq!((totals.handshakes.count(), totals.count(Problem::Connect)), (3, 3));
+    assert!(totals.first_problem.as_ref().unwrap().contains("1s"), "{totals:?}");
+    // where the run ends before, only their number tells of them
+    let outcome = wrk("-t1 -c6 -d1s --timeout 1s --handshakes --at-once ws://{}/echo", addr);
+    assert_eq!((outcome.totals.handshakes.count(), outcome.totals.problems), (3, [0; 4]));
+}
+
+#[test]
 fn answers_in_parts_and_pings_between_them_are_right() {
     let part =
         |bytes: &[u8], code, last| Message::Frame(Frame::message(bytes.to_vec(), OpCode::Data(code), last));

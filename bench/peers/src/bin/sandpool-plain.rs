@@ -1,10 +1,12 @@
 //! sandpool's own side of the plain HTTP comparison: its public front and its pool, with a sandbox whose reset is empty.
-//! Every request checks one out. Limits and watchdog are on, as they are in the audio server.
+//! Every request checks one out and is counted by its status. The front's and the pool's limits are the library's defaults,
+//! each request is entered at the watchdog; routes, sessions and an operations listener, which the audio server has, are not.
 
 use std::convert::Infallible;
 
 use clap::Parser;
 use sandpool::net::{App, Endpoint, Flow, Front, Handler, Message, NetOptions, Outbox, Request, Response};
+use sandpool::observe::RequestCounts;
 use sandpool::runtime::watchdog::{Watchdog, WatchdogOptions};
 use sandpool::runtime::{self, AnyError, Pool, PoolOptions, RuntimeOptions, Sandbox};
 use sandpool_peers::{announce, Listen};
@@ -24,14 +26,19 @@ impl Sandbox for Empty {
     }
 }
 
-struct Plain(Pool<Empty>);
+struct Plain {
+    pool: Pool<Empty>,
+    requests: RequestCounts,
+}
 
 impl Handler for Plain {
     fn respond(&self, _: Request) -> Response {
-        match self.0.checkout() {
+        let response = match self.pool.checkout() {
             Ok(mut lease) => lease.enter(|_| Response::text(200, "Hello, world!")),
             Err(error) => Response::text(503, format!("{error}\n")),
-        }
+        };
+        self.requests.answered(response.status());
+        response
     }
 }
 
@@ -60,12 +67,13 @@ impl Endpoint for Nothing {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Listen::parse();
-    runtime::start(RuntimeOptions::default().workers(options.threads).max_coroutines(20_000));
+    let runtime = runtime::start(RuntimeOptions::default().workers(options.threads).max_coroutines(20_000));
     let pool = Pool::new(PoolOptions::default().capacity(1_024), || Ok::<_, Infallible>(Empty))?;
     let limits = NetOptions::default();
     let listener = Front::bind(options.listen, &limits)?;
     let watchdog = Watchdog::start(WatchdogOptions::default());
-    let front = Front::start(listener, Plain(pool), limits, watchdog)?;
+    let requests = RequestCounts::new(runtime.workers().len());
+    let front = Front::start(listener, Plain { pool, requests }, limits, watchdog)?;
     announce("sandpool, plain HTTP", front.local_addr(), options.threads);
     loop {
         std::thread::park();

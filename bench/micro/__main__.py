@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Measures the parts by themselves, each beside what people would pick instead: `make bench-micro`, or
 
     python3 bench/micro [--quick] [--rounds 3] [--publish]
@@ -11,17 +10,17 @@ benchmark failed, or if what was measured and the rows of the table are not the 
 import argparse
 import json
 import os
-import re
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "compare"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "compare"))
 
 import programs  # noqa: E402
 import report  # noqa: E402
+from measure import medians  # noqa: E402
+from parse import of_divan, of_waiters  # noqa: E402
 
 BEGIN, END = "<!-- micro: written by bench/micro -->", "<!-- end:micro -->"
 CARGO = [os.environ.get("CARGO", "cargo"), "bench", "--locked", "-p", "sandpool-bench"]
@@ -104,53 +103,6 @@ WAITERS = {
 for held in ("a yield", "20 us of work", "1 ms of waiting"):
     PARTS[f"20 want each, held for {held}"] = {f"waiters/{held}/{name}": whose for name, whose in WAITERS.items()}
 
-NANOS = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9}
-ITEMS = {"item/s": 1.0, "Kitem/s": 1e3, "Mitem/s": 1e6, "Gitem/s": 1e9}
-
-
-def of_divan(text: str) -> dict[str, dict[str, float]]:
-    """The median time of each leaf of divan's tree, by its path; of one item where a benchmark counts items."""
-    found: dict[str, dict[str, float]] = {}
-    path: list[str] = []
-    for line in text.splitlines():
-        # of the six columns the third is the median; the tree to their left may have such lines, too
-        cells = line.rsplit("│", 5)
-        median = cells[2].strip() if len(cells) == 6 else ""
-        named = re.match(r"((?:[│ ]  )*)[├╰]─ (\S+)", line)
-        top = re.match(r"(\w+) +fastest", line)
-        if top:
-            path = [top[1]]
-        elif named:
-            depth = len(named[1]) // 3
-            path = [*path[: depth + 1], named[2]]
-        if not median or top:
-            continue
-        number, unit = median.split()
-        if unit in NANOS:
-            found["/".join(path)] = {"median_ns": float(number) * NANOS[unit]}
-        elif unit in ITEMS:
-            found["/".join(path)] = {"median_ns": 1e9 / (float(number) * ITEMS[unit])}
-        else:
-            raise ValueError(f"a figure in an unknown unit: {line}")
-    return found
-
-
-def of_waiters(text: str) -> dict[str, dict[str, float]]:
-    """The waits of each pool, by how an object was held."""
-    found: dict[str, dict[str, float]] = {}
-    held = None
-    for line in text.splitlines():
-        heading = re.match(r"held for (.+), \d+ objects", line)
-        row = re.match(r"(\S.*?)\s{2,}" + r"\s+".join([r"([\d.]+)"] * 6) + "$", line)
-        if heading:
-            held = heading[1]
-        elif row and held:
-            micros = dict(zip(("median_ns", "p99_ns", "p9999_ns"), row.groups()[1:4]))
-            waits = {name: float(value) * 1e3 for name, value in micros.items()}
-            found[f"waiters/{held}/{row[1]}"] = {**waits, "per_second": float(row[7])}
-    return found
-
-
 def command(name: str, quick: bool) -> list[str]:
     """How benchmark `name` is run."""
     words = [*RUNS[name], *(QUICK[name] if quick else [])]
@@ -163,11 +115,6 @@ def measure(name: str, quick: bool) -> dict[str, dict[str, float]]:
     if run.returncode:
         raise RuntimeError(f"{name}: {run.stderr.strip()}")
     return (of_waiters if name == "waiters" else of_divan)(run.stdout)
-
-
-def medians(rounds: list[dict]) -> dict[str, float]:
-    """The median of each figure over the rounds."""
-    return {figure: statistics.median(one[figure] for one in rounds) for figure in rounds[0]}
 
 
 def time_of(nanos: float) -> str:
@@ -221,13 +168,8 @@ def publish(results: Path, text: str, about: dict, commands: list[str]) -> None:
     """Puts the table into RESULTS.md, between its marks."""
     before, rest = results.read_text().split(BEGIN)
     after = rest.split(END)[1]
-    load = ", ".join(f"{value:.1f}" for value in about["load_average"])
-    block = (
-        f"{BEGIN}\n\n{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['rustc']}, commit "
-        f"{about['commit']}; {about['rounds']} round(s), load average before: {load}.\n\n{text}\n<details><summary>commands"
-        "</summary>\n\n```sh\n" + "\n".join(commands) + f"\n```\n\n</details>\n\n{END}"
-    )
-    results.write_text(before + block + after)
+    parts = [BEGIN, report.header(about, f"{about['rounds']} round(s)"), text.strip(), report.details(commands), END]
+    results.write_text(before + "\n\n".join(parts) + after)
 
 
 def main() -> int:
@@ -243,8 +185,7 @@ def main() -> int:
 
     say = lambda text: print(text, flush=True)
     about = {**report.machine(), "rounds": rounds}
-    if about["load_average"][0] > 0.5:
-        say(f"this machine is busy (load average {about['load_average'][0]:.1f}): only ratios of a run mean anything")
+    report.warn_if_busy(about, say)
     names = [word for name in RUNS for word in ("--bench", name)]
     if subprocess.run([*CARGO, "--no-run", *names], cwd=programs.ROOT, check=False).returncode:
         return 1
