@@ -27,7 +27,7 @@ use super::id::CoroutineId;
 use super::local::Hook;
 use super::waiter::Waiter;
 use super::worker::{self, WorkerId};
-use super::{local, start};
+use super::{local, start, time};
 
 /// Starts a coroutine on some worker. It runs as long as it likes and the process lives; what it may do there, and with how
 /// much stack (32 KiB), is said at [`runtime`](crate::runtime#what-a-coroutine-may-do).
@@ -246,7 +246,8 @@ impl<T> JoinHandle<T> {
     /// On the deep stack, unless the coroutine has ended. Unwinds when the coroutine that waits is cancelled.
     pub fn join(self) -> Result<T, Ended> {
         self.end.wait();
-        // It has ended, so may's own wait, which a cancel can turn into an endless one, returns at once.
+        // It has ended, so may's own wait, which a cancel can turn into an endless one, returns at once. Unless this one
+        // unwinds: there is nothing else to return then.
         self.inner.join().map_err(Ended::from_payload)
     }
 
@@ -280,7 +281,7 @@ impl End {
         }
         let waiter = Waiter::new();
         if self.join(&waiter) {
-            while !self.is_over() {
+            while !self.is_over() && !time::unwinds() {
                 let _ = waiter.park(None);
             }
         }

@@ -13,6 +13,7 @@
 //! keeps only what has the size that it was told last, so every few overflows it is told another one: whatever stack was in
 //! use or is in use then is not kept again.
 
+use std::hint::black_box;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
@@ -87,6 +88,17 @@ pub(super) fn note_overflow() {
     if let Some(least) = LEAST_WORDS.get().filter(|_| overflows.is_multiple_of(BORNE)) {
         may::config().set_stack_size(least + overflows / BORNE % SIZES * STEP_WORDS);
     }
+}
+
+/// How much of its stack a coroutine that is to wait, or wakes another, takes at most with a lock or a promise of the
+/// runtime in its hands. Smaller than a guard page.
+const ROOM: usize = 3_584;
+
+/// Overflows the stack here and now, at its lowest word first, if it would in what comes next: while nothing is held that
+/// would be lost with it.
+#[inline(never)]
+pub(super) fn have_room() {
+    black_box(&mut [0_u8; ROOM]);
 }
 
 /// A period has ended: keeps what was needed in it.

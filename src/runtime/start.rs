@@ -104,9 +104,9 @@ fn enlist_workers(workers: usize) {
             let all_here = Arc::clone(&all_here);
             let enlisted = spawn::raw_spawn_on(index, move || {
                 worker::enlist(WorkerId::new(index));
+                all_here.wait();
                 // Mapped now, when it can be: the report of a panic needs it, and must not panic.
                 deep_stack::run(|| ());
-                all_here.wait();
             });
             enlisted.unwrap_or_else(|error| panic!("the runtime cannot start: {error}"))
         })

@@ -10,7 +10,7 @@ use may::coroutine;
 
 use super::id::CoroutineId;
 use super::worker::{self, WorkerId};
-use super::{deep_stack, local, spawn, timer};
+use super::{deep_stack, local, spawn, stacks, timer};
 
 pub use super::waiter::{TimedOut, Waiter};
 
@@ -29,8 +29,8 @@ pub fn sleep(duration: Duration) {
         return;
     }
     let waiter = Waiter::new();
-    // Nobody else could wake it; but a wait of what was cancelled, and unwinds, does not wait.
-    while waiter.park(Some(duration)).is_ok() && !std::thread::panicking() {}
+    // Nobody else could wake it; but a wait of what unwinds does not wait.
+    while waiter.park(Some(duration)).is_ok() && !unwinds() {}
 }
 
 /// Lets the other coroutines of this worker run first, and every millisecond what its sockets wait for; a plain thread
@@ -40,6 +40,9 @@ pub fn sleep(duration: Duration) {
 /// that queue is empty. A coroutine that yields in a loop would keep it from ever being so.
 pub fn yield_now() {
     assert_can_wait("yield_now");
+    if unwinds() {
+        return;
+    }
     worker::mark_running(None);
     match WorkerId::current() {
         Some(worker) if coroutine::is_coroutine() && worker::poll_is_due(worker) => poll_sockets(worker),
@@ -65,23 +68,40 @@ pub(crate) fn let_sockets_be_seen() {
     }
 }
 
+/// The same for whoever has waited, asked at the end of each wait.
+pub(super) fn let_sockets_be_seen_between_waits() {
+    let Some(worker) = WorkerId::current().filter(|_| coroutine::is_coroutine() && !unwinds()) else {
+        return;
+    };
+    if worker::poll_is_due_after_a_wait(worker) {
+        told_to_the_worker(|| poll_sockets(worker));
+    }
+}
+
+/// Whether this is a coroutine that unwinds. A wait of one does not wait.
+pub(super) fn unwinds() -> bool {
+    std::thread::panicking() && coroutine::is_coroutine()
+}
+
 /// Waits until `worker` has looked at its sockets once.
 ///
 /// It looks when its queue is empty, so every coroutine that yields has to leave the queue until then. All of them wait
 /// for one coroutine that is sent to the worker from outside, which is queued behind the sockets.
 fn poll_sockets(worker: WorkerId) {
     let waiter = local::with(local::Local::poll_waiter);
+    stacks::have_room();
     let Some(poll) = worker::await_poll(worker, &waiter) else { return coroutine::yield_now() };
     if poll.is_first
         && spawn::raw_spawn_on(worker.index(), move || worker::poll_has_happened(worker)).is_err()
     {
         // It looks as well when the queue is empty for a moment, for all others that yield wait for this one.
         let _looked = HasLooked(worker);
-        sleep(timer::TICK);
+        let _ = Waiter::new().park_for(Some(timer::TICK));
     }
     while !poll.has_happened() {
-        let _ = waiter.park(None);
+        let _ = waiter.park_for(None);
     }
+    go_home(Some(worker));
 }
 
 /// Its drop says that the worker has looked at its sockets.
@@ -113,7 +133,7 @@ pub(super) fn resumed() {
 pub(super) fn go_home(home: Option<WorkerId>) {
     let here = WorkerId::current();
     // A wait of what unwinds does not wait, so it goes nowhere.
-    if !coroutine::is_coroutine() || here.is_some() && here == home || std::thread::panicking() {
+    if !coroutine::is_coroutine() || here.is_some() && here == home || unwinds() {
         return;
     }
     let Some(home) = home else {

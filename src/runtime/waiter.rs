@@ -12,9 +12,10 @@
 //! * The drop of a lease wakes the next one in the line, may be the last to hold its blocker, and must not wait.
 //!
 //! As a rule there is nothing to wait for. Whoever wakes it does so at the worker where it sleeps (see below), in a
-//! coroutine of that worker: so that one has come back from `subscribe`, which runs nobody but the coroutine that goes to
-//! sleep. Where it was woken otherwise (by a cancel, from a thread, or where no stack could be mapped) its blocker is left
-//! to a thread of its own, the *collector*. It can wait. With it goes a reference to the coroutine, for `subscribe` also
+//! coroutine of that worker, and notes which worker that is. If it wakes there, and the note is of after it began to wait,
+//! another coroutine has run on that thread since: so the thread has come back from `subscribe`, which runs nobody but the
+//! coroutine that goes to sleep. Where it was woken otherwise (by a cancel, from a thread, or where no stack could be
+//! mapped) its blocker is left to a thread of its own, the *collector*. It can wait. With it goes a reference to the coroutine, for `subscribe` also
 //! uses what belongs to that.
 //!
 //! # Where a coroutine goes on
@@ -32,6 +33,7 @@ use may::coroutine::{self, Coroutine};
 use may::sync::Blocker;
 use parking_lot::Mutex;
 
+use super::stacks;
 use super::time;
 use super::timer::Timer;
 use super::worker::{self, WorkerId};
@@ -47,8 +49,8 @@ pub struct Waiter {
     coroutine: Option<Coroutine>,
     /// Whether `may` may use it after a wait that is over.
     in_use: AtomicBool,
-    /// Whether the wait was ended at the worker where it began.
-    woken_at_home: AtomicBool,
+    /// The worker that has woken it since it began to wait; [`NO_WORKER`] for none, or another thread.
+    woken_at: AtomicU16,
     /// The worker at which one sleeps, or did last; [`NO_WORKER`] for a thread.
     home: AtomicU16,
 }
@@ -60,7 +62,7 @@ fn here() -> u16 {
     WorkerId::current().map_or(NO_WORKER, WorkerId::number)
 }
 
-/// The wait's time was over before anybody said go on.
+/// The wait's time was over. Somebody may have said go on all the same, a moment before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut;
 
@@ -71,7 +73,7 @@ impl Waiter {
             blocker: Some(Box::new(Blocker::new(false))),
             coroutine: coroutine::is_coroutine().then(coroutine::current),
             in_use: AtomicBool::new(false),
-            woken_at_home: AtomicBool::new(false),
+            woken_at: AtomicU16::new(NO_WORKER),
             home: AtomicU16::new(here()),
         })
     }
@@ -84,6 +86,7 @@ impl Waiter {
         let result = self.park_for(limit);
         time::go_home(home);
         time::resumed();
+        time::let_sockets_be_seen_between_waits();
         result
     }
 
@@ -95,14 +98,18 @@ impl Waiter {
         if !coroutine::is_coroutine() {
             return self.blocker().park(limit).map_err(|_| TimedOut);
         }
-        self.woken_at_home.store(false, Ordering::Relaxed);
+        if time::unwinds() {
+            // The count of panics is the thread's: whoever ran here meanwhile would be taken for one that unwinds.
+            return Ok(());
+        }
+        stacks::have_room();
+        self.woken_at.store(NO_WORKER, Ordering::Relaxed);
         let was_in_use = self.in_use.swap(true, Ordering::Relaxed);
         let timer = limit.and_then(|limit| Timer::set(limit, self));
         // Without a limit of its own it ends by an `unpark` only; a cancel unwinds.
         let _ = self.blocker().park(None);
-        // Both of these are of this thread, if it is the same one.
-        let is_at_home = here() == self.home.load(Ordering::Relaxed);
-        if is_at_home && self.woken_at_home.load(Ordering::Relaxed) {
+        let (here, home) = (here(), self.home.load(Ordering::Relaxed));
+        if here != NO_WORKER && here == home && here == self.woken_at.load(Ordering::Relaxed) {
             self.in_use.store(was_in_use, Ordering::Relaxed);
         }
         if timer.is_none_or(Timer::take_back) {
@@ -128,10 +135,7 @@ impl Waiter {
 
     /// The same, but it goes on here.
     pub(super) fn unpark_here(&self) {
-        let home = self.home.load(Ordering::Relaxed);
-        if home != NO_WORKER && home == here() {
-            self.woken_at_home.store(true, Ordering::Relaxed);
-        }
+        self.woken_at.store(here(), Ordering::Relaxed);
         self.blocker().unpark();
     }
 }
@@ -183,6 +187,8 @@ pub(super) fn start_collector() {
 }
 
 fn collect() {
+    // Whoever leaves something behind can say so from then on.
+    COLLECTOR.wait();
     loop {
         if LEFT_BEHIND.lock().is_empty() {
             thread::park();

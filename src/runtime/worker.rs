@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::id::CoroutineId;
 use super::spawn::{self, SpawnError};
+use super::stacks;
 use super::waiter::Waiter;
 
 /// One of the threads that run coroutines, counted from 0.
@@ -80,6 +81,9 @@ pub(super) fn mark_ended(id: CoroutineId) {
 /// How long a worker may go without a look at its sockets.
 const POLL_PERIOD: Duration = Duration::from_millis(1);
 
+/// So many waits end at a worker before somebody asks whether it has looked.
+const WAITS_BETWEEN_LOOKS: u32 = 64;
+
 /// Whether `worker` should look at its sockets before it goes on with its queue: no look has come to its end for a
 /// millisecond.
 pub(super) fn poll_is_due(worker: WorkerId) -> bool {
@@ -87,6 +91,16 @@ pub(super) fn poll_is_due(worker: WorkerId) -> bool {
     worker.state().is_some_and(|state| {
         now.saturating_sub(state.last_poll_nanos.load(Ordering::Relaxed)) >= POLL_PERIOD.as_nanos() as u64
     })
+}
+
+/// Notes that a wait has ended at `worker`. Whether it should look at its sockets now: coroutines that wake each other keep
+/// its queue from being empty, as those that yield do.
+pub(super) fn poll_is_due_after_a_wait(worker: WorkerId) -> bool {
+    let Some(state) = worker.state() else { return false };
+    // Only this worker counts here.
+    let waits = state.waits.load(Ordering::Relaxed).wrapping_add(1);
+    state.waits.store(waits, Ordering::Relaxed);
+    waits.is_multiple_of(WAITS_BETWEEN_LOOKS) && poll_is_due(worker)
 }
 
 /// Has `waiter` woken after the next look of `worker` at its sockets. The first one to ask for it
@@ -128,6 +142,7 @@ pub(super) fn poll_has_happened(worker: WorkerId) {
 /// anywhere, also from a drop: it never waits or panics.
 pub(super) fn wake_at(worker: WorkerId, waiter: Arc<Waiter>) -> Result<(), SpawnError> {
     let state = worker.state().expect("whoever has a worker's number has its state");
+    stacks::have_room();
     state.to_wake.push(waiter);
     if state.waking.swap(true, Ordering::AcqRel) {
         return Ok(());
@@ -180,6 +195,8 @@ struct State {
     /// When it last looked at its sockets, by [`clock`].
     last_poll_nanos: AtomicU64,
     awaiting_poll: Mutex<AwaitingPoll>,
+    /// How many waits have ended here.
+    waits: AtomicU32,
     /// What others have woken that waits at this worker.
     to_wake: SegQueue<Arc<Waiter>>,
     /// Whether a coroutine that does it is on its way.

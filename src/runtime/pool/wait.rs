@@ -50,7 +50,9 @@ pub(super) fn check_out_slowly<S: Sandbox>(
         Reservation::Build => build(shared, Duration::ZERO).map(Outcome::Slot),
         Reservation::Closed => Err(closed(shared, Duration::ZERO)),
         Reservation::Wait if deep_stack_is_current() => Err(CheckoutError::NotAllowed),
-        Reservation::Wait if patience.timeout.is_zero() => Err(timed_out(shared, Duration::ZERO)),
+        Reservation::Wait if patience.timeout.is_zero() || time::unwinds() => {
+            Err(timed_out(shared, Duration::ZERO))
+        }
         Reservation::Wait => wait(shared, patience),
     }
 }
@@ -203,7 +205,7 @@ pub(super) fn wait_drained<S: Sandbox>(shared: &Shared<S>, timeout: Duration) ->
     loop {
         shared.on_drained(Arc::clone(&waiter));
         let left = timeout.saturating_sub(began.elapsed());
-        if shared.is_drained() || left.is_zero() {
+        if shared.is_drained() || left.is_zero() || time::unwinds() {
             shared.forget_drained(&waiter);
             return shared.is_drained();
         }
