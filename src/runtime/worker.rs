@@ -81,16 +81,17 @@ pub(super) fn mark_ended(id: CoroutineId) {
 /// How long a worker may go without a look at its sockets.
 const POLL_PERIOD: Duration = Duration::from_millis(1);
 
-/// So many waits end at a worker before somebody asks whether it has looked.
+/// How long it may go without one while waits end, which as a rule come to an end of themselves: who has it look now is
+/// behind all the others then.
+const POLL_PERIOD_OF_WAITS: Duration = Duration::from_millis(50);
+
+/// So many waits end at a worker before somebody asks.
 const WAITS_BETWEEN_LOOKS: u32 = 64;
 
 /// Whether `worker` should look at its sockets before it goes on with its queue: no look has come to its end for a
 /// millisecond.
 pub(super) fn poll_is_due(worker: WorkerId) -> bool {
-    let now = clock();
-    worker.state().is_some_and(|state| {
-        now.saturating_sub(state.last_poll_nanos.load(Ordering::Relaxed)) >= POLL_PERIOD.as_nanos() as u64
-    })
+    worker.state().is_some_and(|state| state.has_not_looked_for(POLL_PERIOD))
 }
 
 /// Notes that a wait has ended at `worker`. Whether it should look at its sockets now: coroutines that wake each other keep
@@ -100,7 +101,7 @@ pub(super) fn poll_is_due_after_a_wait(worker: WorkerId) -> bool {
     // Only this worker counts here.
     let waits = state.waits.load(Ordering::Relaxed).wrapping_add(1);
     state.waits.store(waits, Ordering::Relaxed);
-    waits.is_multiple_of(WAITS_BETWEEN_LOOKS) && poll_is_due(worker)
+    waits.is_multiple_of(WAITS_BETWEEN_LOOKS) && state.has_not_looked_for(POLL_PERIOD_OF_WAITS)
 }
 
 /// Has `waiter` woken after the next look of `worker` at its sockets. The first one to ask for it
@@ -201,6 +202,12 @@ struct State {
     to_wake: SegQueue<Arc<Waiter>>,
     /// Whether a coroutine that does it is on its way.
     waking: AtomicBool,
+}
+
+impl State {
+    fn has_not_looked_for(&self, period: Duration) -> bool {
+        clock().saturating_sub(self.last_poll_nanos.load(Ordering::Relaxed)) >= period.as_nanos() as u64
+    }
 }
 
 /// Those that wait for a worker's next look at its sockets.
