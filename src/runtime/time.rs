@@ -56,6 +56,13 @@ pub(crate) fn sockets_are_due() -> bool {
     WorkerId::current().is_some_and(worker::poll_is_due)
 }
 
+/// To be called by whoever was woken by a socket: this worker has looked at them just now.
+pub(crate) fn sockets_were_seen() {
+    if let Some(worker) = WorkerId::current() {
+        worker::has_looked(worker);
+    }
+}
+
 /// Lets this worker look at its sockets if it has not for a millisecond; returns at once if it has. For coroutines that
 /// start each other without end, and would keep the worker from it. Panics and unwinds like [`sleep`].
 pub(crate) fn let_sockets_be_seen() {

@@ -83,7 +83,7 @@ const POLL_PERIOD: Duration = Duration::from_millis(1);
 
 /// How long it may go without one while waits end, which as a rule come to an end of themselves: who has it look now is
 /// behind all the others then.
-const POLL_PERIOD_OF_WAITS: Duration = Duration::from_millis(50);
+const POLL_PERIOD_OF_WAITS: Duration = Duration::from_millis(250);
 
 /// So many waits end at a worker before somebody asks.
 const WAITS_BETWEEN_LOOKS: u32 = 64;
@@ -126,11 +126,16 @@ impl AwaitedPoll {
     }
 }
 
+/// Notes that `worker` has looked at its sockets.
+pub(super) fn has_looked(worker: WorkerId) {
+    worker.state().inspect(|state| state.last_poll_nanos.store(clock(), Ordering::Relaxed));
+}
+
 /// Notes that `worker` has looked at its sockets, and wakes those that wait for it.
 pub(super) fn poll_has_happened(worker: WorkerId) {
     let Some(state) = worker.state() else { return };
-    // The time first: who is woken must not find the next look due.
-    state.last_poll_nanos.store(clock(), Ordering::Relaxed);
+    // First: who is woken must not find the next look due.
+    has_looked(worker);
     let waiters = {
         let mut awaiting = state.awaiting_poll.lock();
         awaiting.next += 1;

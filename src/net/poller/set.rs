@@ -140,6 +140,7 @@ impl<T: AsRawFd> Waitable<T> {
     /// Waits until something has happened since the last look.
     pub(crate) fn wait(&self) {
         time::told_to_the_worker(|| self.io.wait_io());
+        time::sockets_were_seen();
     }
 
     /// Wakes the one that waits, from anywhere.
