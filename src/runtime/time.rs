@@ -135,8 +135,8 @@ pub(super) fn resumed() {
     }
 }
 
-/// Goes back to the worker where a wait began, if it has not ended there: a timer ends it on its own thread, and may's own
-/// waits end wherever they were ended.
+/// Goes back to the worker where a wait began, if it has not ended there: whoever woke it could not send it home, or took
+/// it to be elsewhere.
 pub(super) fn go_home(home: Option<WorkerId>) {
     let here = WorkerId::current();
     // A wait of what unwinds does not wait, so it goes nowhere.
@@ -144,7 +144,7 @@ pub(super) fn go_home(home: Option<WorkerId>) {
         return;
     }
     let Some(home) = home else {
-        // It began outside of the workers; what runs on the timer's thread delays every timer.
+        // It began outside of the workers; what runs on the thread of `may`'s timer delays all of those.
         if here.is_none() {
             coroutine::yield_now();
         }

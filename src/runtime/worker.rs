@@ -19,8 +19,8 @@ use super::waiter::Waiter;
 pub struct WorkerId(u16);
 
 impl WorkerId {
-    /// The worker that runs the caller, or `None` on any other thread. A coroutine that a timer woke is
-    /// on the timer's thread until its next yield; the waits of [`time`](super::time) end only on a worker.
+    /// The worker that runs the caller, or `None` on any other thread. A coroutine that a timer of `may`'s own woke is
+    /// on that timer's thread until its next yield; the waits of [`time`](super::time) end only on a worker.
     pub fn current() -> Option<Self> {
         CURRENT_WORKER.get()
     }
