@@ -35,6 +35,7 @@ pub mod deep_stack;
 mod id;
 mod interrupt;
 mod local;
+mod overflow;
 mod pool;
 mod spawn;
 mod stacks;
@@ -50,6 +51,7 @@ pub use id::CoroutineId;
 pub use interrupt::Interrupt;
 pub(crate) use local::is_as_started;
 pub use local::{coroutine_count, on_end};
+pub(crate) use overflow::overflow;
 pub use pool::{
     AnyError, BuildError, CheckoutError, Lease, LeaseId, LeaseRecord, OptionsError, Pool, PoolError,
     PoolOptions, PoolStatus, Sandbox, WaitTime, MAX_CAPACITY,

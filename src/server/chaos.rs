@@ -1,8 +1,6 @@
 //! `/chaos/*`: requests that fail inside a sandbox, so that anyone can see what the runtime does then. Only
 //! there with `--chaos`.
 
-use std::hint::black_box;
-use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 use sandbox::{AudioSandbox, Packets, Scratch};
@@ -11,7 +9,7 @@ use super::app::State;
 use super::error::Refusal;
 use super::routes::millis;
 use crate::net::http::{Request, Response};
-use crate::runtime::{deep_stack, time};
+use crate::runtime::{deep_stack, overflow, time};
 
 /// The longest `/chaos/spin`: a spinning request stops its whole worker.
 const MAX_SPIN: Duration = Duration::from_secs(60);
@@ -22,7 +20,7 @@ const KINDS: &str = "/chaos/panic, /chaos/overflow, /chaos/spin?ms=, /chaos/hang
 pub(super) fn respond(state: &State, kind: &str, request: &Request) -> Result<Response, Refusal> {
     let fail: fn(&mut AudioSandbox, Duration) -> Result<Response, Refusal> = match kind {
         "panic" => |_, _| panic!("/chaos/panic was asked for"),
-        "overflow" => |_, _| Err(Refusal::Failed(format!("survived {} calls", overflow(1)))),
+        "overflow" => |_, _| Err(Refusal::Failed(format!("survived {} calls", overflow()))),
         "spin" => |_, duration| Ok(spin(duration)),
         "hang" => |_, _| loop {
             time::sleep(Duration::from_secs(3_600));
@@ -54,30 +52,4 @@ fn error(sandbox: &mut AudioSandbox) -> Refusal {
             }
         })
     })
-}
-
-/// Calls itself until the coroutine's stack is used up.
-///
-/// `may` ends the process when it finds the lowest word of an overflowed stack written. So page boundaries, and the end
-/// of the stack is one, are only crossed in the middle of a large frame of which nothing is written ([`leap`]); small
-/// steps lead to the next place to leap from.
-#[inline(never)]
-fn overflow(depth: usize) -> usize {
-    const PAGE: usize = 4096;
-    let here = black_box(&depth) as *const usize as usize % PAGE;
-    let deeper = if (1_500..2_300).contains(&here) { leap(depth) } else { step(depth) };
-    black_box(deeper) + 1
-}
-
-#[inline(never)]
-fn step(depth: usize) -> usize {
-    let frame = black_box([depth; 16]);
-    overflow(depth + 1) + black_box(&frame).len()
-}
-
-#[inline(never)]
-fn leap(depth: usize) -> usize {
-    let mut frame = [const { MaybeUninit::<u8>::uninit() }; 3_300];
-    black_box(&mut frame);
-    overflow(depth + 1) + black_box(&frame).len()
 }

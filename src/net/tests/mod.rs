@@ -24,7 +24,7 @@ use super::{
     NetOptions, Outbox, Request, Response, RouteLimits,
 };
 use crate::runtime::watchdog::{Watchdog, WatchdogOptions};
-use crate::runtime::{time, Context};
+use crate::runtime::{overflow, time, Context};
 
 /// A test that waits longer than this for something has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -74,7 +74,7 @@ impl Handler for TestApp {
             "/target" => Response::text(200, request.target().to_owned()),
             "/peer" => Response::text(200, request.peer().map_or(String::new(), |peer| peer.to_string())),
             "/panic" => panic!("a test's own panic"),
-            "/overflow" => Response::text(200, overflow(0).to_string()),
+            "/overflow" => Response::text(200, overflow().to_string()),
             "/big" => Response::bytes(200, "application/octet-stream", vec![b'x'; 64 << 20]),
             "/sleep" => {
                 let millis = request.query_value("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);
@@ -119,7 +119,7 @@ fn reserve(told: &Told, request: &Request, then: &str) -> Response {
     }
     match then {
         "fail" => panic!("a test's own panic"),
-        "overflow" => Response::text(200, overflow(0).to_string()),
+        "overflow" => Response::text(200, overflow().to_string()),
         "hang" => {
             time::sleep(Duration::from_secs(3_600));
             Response::text(200, "never")
@@ -127,14 +127,6 @@ fn reserve(told: &Told, request: &Request, then: &str) -> Response {
         "less" => Response::text(200, "less"),
         _ => Response::bytes(200, "application/octet-stream", vec![b'x'; bytes]),
     }
-}
-
-/// Uses up the stack, in frames large enough that the guard page is hit before the lowest word is.
-#[inline(never)]
-#[expect(unconditional_recursion, reason = "that is what it is for")]
-fn overflow(depth: u64) -> u64 {
-    let frame = std::hint::black_box([depth; 200]);
-    overflow(depth + 1) + frame[(depth % 200) as usize]
 }
 
 impl App for TestApp {
@@ -241,7 +233,7 @@ impl Endpoint for TestSocket {
                     std::hint::spin_loop();
                 }
             }
-            (_, Message::Text(text)) if text.starts_with("overflow") => out.text(overflow(0).to_string()),
+            (_, Message::Text(text)) if text.starts_with("overflow") => out.text(overflow().to_string()),
             (Kind::Flood, _) => return self.flood(out),
             (Kind::Context, _) => {
                 let before = Context::set(Word(message));
