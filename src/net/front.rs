@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use may::io::WaitIoWaker;
 use rustix::io::Errno;
-use rustix::net::{accept_with, SocketFlags};
+use rustix::net::{accept_with, acceptfrom_with, SocketFlags};
 
 use super::app::App;
 use super::connection::{FrontShared, Poller};
@@ -292,9 +292,9 @@ impl<A: App> Accepting<A> {
     fn run(mut self) {
         let mut taken = 0_usize;
         while !self.acceptor.stopping.load(Ordering::Acquire) {
-            match accept_with(self.waitable.get(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(socket) => {
-                    self.take(TcpStream::from(socket));
+            match acceptfrom_with(self.waitable.get(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok((socket, peer)) => {
+                    self.take(TcpStream::from(socket), peer.and_then(|peer| peer.try_into().ok()));
                     taken += 1;
                     // Connections may come as fast as they are taken, and then this never waits.
                     if taken.is_multiple_of(TAKEN_IN_A_ROW) {
@@ -315,7 +315,7 @@ impl<A: App> Accepting<A> {
         acceptor.stopped.store(true, Ordering::Release);
     }
 
-    fn take(&mut self, socket: TcpStream) {
+    fn take(&mut self, socket: TcpStream, peer: Option<SocketAddr>) {
         let counters = &self.shared.counters;
         counters.accepted.fetch_add(1, Ordering::Relaxed);
         let open: usize = self.pollers.iter().map(|poller| poller.load()).sum();
@@ -328,7 +328,6 @@ impl<A: App> Accepting<A> {
             }
         }
         let _ = socket.set_nodelay(true);
-        let peer = socket.peer_addr().ok();
         if let Err(error) = self.choose().adopt(socket, peer, refused) {
             tracing::warn!("a connection could not be taken: {error}");
         }

@@ -48,8 +48,16 @@ const TOO_SLOW: Violation = Violation { code: CloseCode::Policy, reason: "the me
 struct Closing {
     why: Closed,
     due: u64,
-    /// Whether the client has closed as well, or is not waited for.
-    agreed: bool,
+    client: ClientsPart,
+}
+
+/// The client's part in the closing of the connection: a close frame of its own, after which it sends nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ClientsPart {
+    Awaited,
+    Done,
+    /// What it sends can't be told apart any more.
+    Waived,
 }
 
 impl<S: Endpoint> SocketState<S> {
@@ -167,10 +175,7 @@ impl<A: App> Session<'_, '_, A> {
                     Violation { code, .. } => Closed::ProtocolError(code),
                 };
                 self.close(self.driver.now(), Some(violation.code), violation.reason, why);
-                // Its bytes can't be told apart any more.
-                if let Some(closing) = &mut self.state.closing {
-                    closing.agreed = true;
-                }
+                self.settle_clients_part(ClientsPart::Waived);
                 Step::Again
             }
         };
@@ -182,7 +187,14 @@ impl<A: App> Session<'_, '_, A> {
     fn close(&mut self, now: u64, code: Option<CloseCode>, reason: &str, why: Closed) {
         if self.state.closing.is_none() {
             self.transport.append_control(|output| encode_close(output, code, reason));
-            self.state.closing = Some(Closing { why, due: now + self.close_timeout, agreed: false });
+            self.state.closing =
+                Some(Closing { why, due: now + self.close_timeout, client: ClientsPart::Awaited });
+        }
+    }
+
+    fn settle_clients_part(&mut self, part: ClientsPart) {
+        if let Some(closing) = &mut self.state.closing {
+            closing.client = part;
         }
     }
 
@@ -263,16 +275,19 @@ impl<A: App> Session<'_, '_, A> {
         if self.write_is_due(now) {
             self.state
                 .closing
-                .get_or_insert(Closing { why: Closed::WriteStall, due: now, agreed: false })
+                .get_or_insert(Closing { why: Closed::WriteStall, due: now, client: ClientsPart::Awaited })
                 .why = Closed::WriteStall;
             return Some(Step::Leave(Leave::Drop));
         }
         if let Some(closing) = &self.state.closing {
             let all_written = self.transport.output.len() == 0;
-            if closing.agreed && all_written || closing.due <= now {
-                return Some(Step::Leave(if all_written { Leave::Close } else { Leave::Drop }));
+            let is_awaited = closing.client == ClientsPart::Awaited || !all_written;
+            if is_awaited && now < closing.due {
+                return None;
             }
-            return None;
+            // Where nothing is unread, and nothing will come, there is nothing for which the socket would have to linger.
+            let is_over = closing.client == ClientsPart::Done && !self.has_more_to_read();
+            return Some(Step::Leave(if all_written && !is_over { Leave::Close } else { Leave::Drop }));
         }
         if !may_be_silent {
             return None;
@@ -316,7 +331,7 @@ impl<A: App> Session<'_, '_, A> {
         // Frames, not messages: a client may send fragments, even empty ones, without end.
         let mut handled = 0;
         loop {
-            if self.state.closing.as_ref().is_some_and(|closing| closing.agreed) {
+            if self.state.closing.as_ref().is_some_and(|closing| closing.client != ClientsPart::Awaited) {
                 if !self.flush() {
                     return Ok(Step::Leave(Leave::Drop));
                 }
@@ -429,9 +444,7 @@ impl<A: App> Session<'_, '_, A> {
             Incoming::Close(code) => {
                 let now = self.driver.now();
                 self.close(now, code, "", Closed::ByPeer(code));
-                if let Some(closing) = &mut self.state.closing {
-                    closing.agreed = true;
-                }
+                self.settle_clients_part(ClientsPart::Done);
             }
             Incoming::Fragment | Incoming::Message(_) | Incoming::Ping(_) | Incoming::Pong => {}
         }

@@ -112,6 +112,21 @@ fn the_server_ends_the_connection_as_soon_as_both_have_closed() {
 }
 
 #[test]
+fn a_client_that_sends_on_behind_its_close_frame_gets_the_answer_all_the_same() {
+    let server = Server::start(NetOptions::default());
+    let mut socket = server.socket("/echo");
+    // Unread in a socket that is closed, this would reset the connection, and the answer might be lost with it.
+    let behind = vec![0x80; 4 << 20];
+    let mut sending = socket.get_mut().try_clone().unwrap();
+    let sender =
+        std::thread::spawn(move || sending.write_all(&[&[0x88, 0x80, 0, 0, 0, 0][..], &behind].concat()));
+    let mut left = Vec::new();
+    socket.get_mut().read_to_end(&mut left).unwrap();
+    assert_eq!(left, [0x88, 0]);
+    sender.join().unwrap().unwrap();
+}
+
+#[test]
 fn an_upgrade_that_is_refused_is_answered_and_the_connection_stays_http() {
     let server = Server::start(NetOptions::default());
     let mut client = server.connect();
