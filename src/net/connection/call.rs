@@ -22,7 +22,8 @@
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -69,6 +70,8 @@ pub(crate) struct Call<A: App> {
 }
 
 struct Progress {
+    /// Until the runner begins with the handler.
+    request: Option<Request>,
     state: State,
     /// Of the runner, once it has begun with the handler.
     canceller: Option<Canceller>,
@@ -108,12 +111,6 @@ pub(crate) struct Pending<A: App> {
     has_outcome: bool,
 }
 
-/// The runner's side of a call: a request whose handler is to be run.
-pub(crate) struct Responding<A: App> {
-    pub(crate) call: Arc<Call<A>>,
-    pub(crate) request: Request,
-}
-
 /// Has `request` answered as soon as the connection has been parked, unless its outcome is known at once.
 pub(crate) fn call<A: App>(
     driver: &mut Driver<'_, A>,
@@ -134,17 +131,20 @@ pub(crate) fn call<A: App>(
         front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
         return Err(Outcome::Refused);
     }
-    let call = Arc::new(Call {
-        link: Arc::clone(driver.link),
-        asked,
-        limits,
-        progress: Mutex::new(Progress { state: State::Running, canceller: None, watch: None, counts: true }),
-        reserved: Charge::default(),
+    let call = Arc::new_cyclic(|call: &Weak<Call<A>>| {
+        // Weak: what lies on a runner's stack is never dropped should that overflow, and the connection is not to be lost.
+        let room = AnswerRoom::of(Weak::clone(call) as Weak<dyn Account>);
+        let request = Some(request.with_answer_room(room));
+        let state = State::Running;
+        Call {
+            link: Arc::clone(driver.link),
+            asked,
+            limits,
+            progress: Mutex::new(Progress { request, state, canceller: None, watch: None, counts: true }),
+            reserved: Charge::default(),
+        }
     });
-    // Weak: what lies on a runner's stack is never dropped should that overflow, and the connection is not to be lost.
-    let asking = Arc::downgrade(&call);
-    let request = request.with_answer_room(AnswerRoom::of(asking));
-    driver.responding = Some(Responding { call: Arc::clone(&call), request });
+    driver.asked = Some(Arc::clone(&call));
     Ok(Pending { call, has_outcome: false })
 }
 
@@ -195,23 +195,24 @@ impl<A: App> Drop for Pending<A> {
 }
 
 impl<A: App> Call<A> {
-    /// The current coroutine, which `canceller` cancels, is about to run the handler. `false`: it is not wanted any more.
-    #[must_use]
-    pub(crate) fn begin(self: &Arc<Self>, canceller: &Canceller) -> bool {
+    /// The current coroutine, which `canceller` cancels, is about to run the handler at `now`: the request for it. `None`: it
+    /// is not wanted any more.
+    pub(crate) fn begin(self: &Arc<Self>, canceller: &Canceller, now: Instant) -> Option<Request> {
         let work = Work::request(self.limits.name)
             .soft_limit(self.limits.soft)
             .hard_limit(self.limits.hard)
             .on_expiry(Arc::clone(self) as Arc<dyn OnExpiry>);
         let watchdog = &self.link.poller.front.watchdog;
         let mut progress = self.progress.lock();
+        let request = progress.request.take();
         if !matches!(progress.state, State::Running) {
             drop(progress);
             self.release();
-            return false;
+            return None;
         }
         progress.canceller = Some(canceller.clone());
-        progress.watch = Some(watchdog.begin_for(CoroutineId::current(), WorkerId::current(), work));
-        true
+        progress.watch = Some(watchdog.begin_at(CoroutineId::current(), WorkerId::current(), work, now));
+        request
     }
 
     /// The handler has ended with `result`. `false`: too late, and a cancel has come to this coroutine or will come.

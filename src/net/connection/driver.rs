@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{Responding, CALLING_INTEREST};
+use super::call::{Call, CALLING_INTEREST};
 use super::goodbye::Goodbye;
 use super::io::{ReadOutcome, Readiness};
 use super::link::{Link, Protocol, NEVER, PARKED_INTEREST};
@@ -51,13 +51,13 @@ pub(crate) struct Driver<'a, A: App> {
     worked: usize,
     /// Where it waits for its next turn; `None` until it first does.
     place: Option<Arc<Place>>,
-    /// The request that is to be answered once the connection is parked.
-    pub(crate) responding: Option<Responding<A>>,
+    /// What was asked, and is to be answered once the connection is parked.
+    pub(crate) asked: Option<Arc<Call<A>>>,
 }
 
 /// Drives `link`, whose body lies in it, until it parks or ends. If it parks for a request, that request's handler is to be
-/// run.
-pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<Responding<A>> {
+/// run; beside it is when the clock was last looked at.
+pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant)> {
     let mut body = link.body.take()?;
     // With a request that is being answered it has counted as driven all the time.
     if !body.is_calling() {
@@ -92,7 +92,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<Responding<A>> {
                 // The body is in its place before anybody can be told to take it.
                 link.body.store(Some(body));
                 if link.state.park(if parks { PARKED_INTEREST } else { CALLING_INTEREST }) {
-                    return driver.responding.take();
+                    return driver.asked.take().map(|call| (call, driver.looked));
                 }
                 body = link.body.take()?;
                 if parks {
@@ -127,7 +127,7 @@ impl<'a, A: App> Driver<'a, A> {
     fn new(link: &'a Arc<Link<A>>, readiness: Readiness) -> Driver<'a, A> {
         let looked = Instant::now();
         let now = link.poller.millis_at(looked);
-        Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None, responding: None }
+        Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None, asked: None }
     }
 
     /// Looks at the clock; how long the last look is ago.

@@ -21,11 +21,12 @@ use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use crossbeam::atomic::AtomicCell;
 use parking_lot::Mutex;
 
-use super::call::{ended_by, Call, Responding};
+use super::call::{ended_by, Call};
 use super::driver::drive;
 use super::link::{Link, NEVER};
 use super::poller::{FrontShared, Poller};
@@ -53,7 +54,16 @@ struct Line<A: App> {
 
 enum Job<A: App> {
     Drive(Arc<Link<A>>),
-    Respond(Responding<A>),
+    Respond(Arc<Call<A>>),
+}
+
+impl<A: App> Line<A> {
+    /// Whether the caller has to send a runner, which nobody else does then.
+    fn wants_a_runner(&mut self) -> bool {
+        let wants = !self.jobs.is_empty() && !self.runner_comes;
+        self.runner_comes |= wants;
+        wants
+    }
 }
 
 impl<A: App> Default for Ready<A> {
@@ -65,8 +75,15 @@ impl<A: App> Default for Ready<A> {
 impl<A: App> Poller<A> {
     /// Has `link`, which has something to do, driven. On the poller's own worker.
     pub(crate) fn have_driven(self: &Arc<Self>, link: &Arc<Link<A>>) {
-        self.ready.0.lock().jobs.push_back(Job::Drive(Arc::clone(link)));
-        if let Err(error) = self.send_runner_to_the_ready() {
+        let wants_a_runner = {
+            let mut line = self.ready.0.lock();
+            line.jobs.push_back(Job::Drive(Arc::clone(link)));
+            line.wants_a_runner()
+        };
+        if !wants_a_runner {
+            return;
+        }
+        if let Err(error) = self.send_runner() {
             // It is still the last: nothing of this worker has run meanwhile.
             self.ready.0.lock().jobs.pop_back();
             tracing::warn!("a connection is cut off: {error}");
@@ -86,13 +103,16 @@ impl<A: App> Poller<A> {
 
     /// Sees that a runner comes if anything is ready. On the poller's own worker.
     pub(crate) fn send_runner_to_the_ready(self: &Arc<Self>) -> Result<(), SpawnError> {
-        {
-            let mut line = self.ready.0.lock();
-            if line.jobs.is_empty() || line.runner_comes {
-                return Ok(());
-            }
-            line.runner_comes = true;
+        let wants_a_runner = self.ready.0.lock().wants_a_runner();
+        if wants_a_runner {
+            self.send_runner()
+        } else {
+            Ok(())
         }
+    }
+
+    /// By who was told that one is wanted.
+    fn send_runner(self: &Arc<Self>) -> Result<(), SpawnError> {
         let runner = Arc::new(Runner {
             poller: Arc::clone(self),
             driven: AtomicU64::new(NEVER),
@@ -141,24 +161,27 @@ fn run_ready<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
 
 /// Does what is ready, until nothing is, or the runner is to end.
 fn do_jobs<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
+    let Some(mut this) = runner.upgrade() else { return };
     for in_a_row in 1.. {
-        let Some(this) = runner.upgrade() else { return };
         let Some(job) = this.next() else { return };
         let mut others_are_due = in_a_row >= IN_A_ROW;
-        let responding = match job {
+        let asked = match job {
             Job::Drive(link) => this.drive(link),
-            Job::Respond(responding) => Some(responding),
+            Job::Respond(call) => Some((call, Instant::now())),
         };
-        if let Some(Responding { call, request }) = responding {
+        if let Some((call, now)) = asked {
             if !is_as_started(HOOKS) {
-                this.leave_to_the_next(Responding { call, request });
+                this.leave_to_the_next(call);
                 return;
             }
-            if call.begin(this.canceller.get_or_init(Canceller::of_current)) {
+            if let Some(request) = call.begin(this.canceller.get_or_init(Canceller::of_current), now) {
                 this.call.store(Some(call));
                 drop(this);
                 let result = catch_unwind(AssertUnwindSafe(|| front.app.respond(request)));
-                let Some(this) = runner.upgrade() else { return };
+                match runner.upgrade() {
+                    Some(again) => this = again,
+                    None => return,
+                }
                 if !this.conclude(result.map_err(ended_by)) {
                     return;
                 }
@@ -168,33 +191,35 @@ fn do_jobs<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
         if !is_as_started(HOOKS) {
             return;
         }
-        if others_are_due {
-            let sent = runner.upgrade().map(|this| this.poller.send_runner_to_the_ready());
-            if matches!(sent, Some(Ok(()))) {
-                return;
-            }
+        if others_are_due && this.poller.send_runner_to_the_ready().is_ok() {
+            return;
         }
     }
 }
 
 impl<A: App> Runner<A> {
     fn next(&self) -> Option<Job<A>> {
-        let job = self.poller.ready.0.lock().jobs.pop_front()?;
-        // Should there be too many coroutines for it, this one goes on as far as it does not have to wait.
-        let _ = self.poller.send_runner_to_the_ready();
+        let (job, wants_a_runner) = {
+            let mut line = self.poller.ready.0.lock();
+            (line.jobs.pop_front()?, line.wants_a_runner())
+        };
+        if wants_a_runner {
+            // Should there be too many coroutines for it, this one goes on as far as it does not have to wait.
+            let _ = self.poller.send_runner();
+        }
         Some(job)
     }
 
-    fn drive(&self, link: Arc<Link<A>>) -> Option<Responding<A>> {
+    fn drive(&self, link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant)> {
         self.driven.store(link.token, Ordering::Relaxed);
-        let responding = drive(link);
+        let asked = drive(link);
         self.driven.store(NEVER, Ordering::Relaxed);
-        responding
+        asked
     }
 
     /// The application has left something in this coroutine: a handler that begins here would see it.
-    fn leave_to_the_next(&self, responding: Responding<A>) {
-        self.poller.ready.0.lock().jobs.push_front(Job::Respond(responding));
+    fn leave_to_the_next(&self, call: Arc<Call<A>>) {
+        self.poller.ready.0.lock().jobs.push_front(Job::Respond(call));
         // Without one it waits until the poller sends one.
         let _ = self.poller.send_runner_to_the_ready();
     }
@@ -218,7 +243,7 @@ impl<A: App> Runner<A> {
         }
         let link = Arc::clone(link);
         drop(call);
-        if let Some(next) = self.drive(link) {
+        if let Some((next, _)) = self.drive(link) {
             // Of the others each has its turn before the second request of this one.
             self.poller.ready.0.lock().jobs.push_back(Job::Respond(next));
             let _ = self.poller.send_runner_to_the_ready();

@@ -140,7 +140,18 @@ impl Watchdog {
 
     /// Watches `work` of another coroutine: of one that was just spawned, say.
     pub fn begin_for(&self, coroutine: CoroutineId, worker: Option<WorkerId>, work: Work) -> Watch {
-        self.shared.table.begin(coroutine, worker, work, Instant::now())
+        self.begin_at(coroutine, worker, work, Instant::now())
+    }
+
+    /// The same for who has just looked at the clock.
+    pub(crate) fn begin_at(
+        &self,
+        coroutine: CoroutineId,
+        worker: Option<WorkerId>,
+        work: Work,
+        now: Instant,
+    ) -> Watch {
+        self.shared.table.begin(coroutine, worker, work, now)
     }
 
     /// Everything that runs now, for a live view.
