@@ -54,8 +54,19 @@ class Times:
         return self.audio if streams < 1000 else 15
 
 
+def floor(bench: Bench) -> tuple[str, ...]:
+    """What the kernel alone costs, with libopus for audio. It has one thread: it is no floor of servers with more workers."""
+    return (BARE_EPOLL,) if bench.workers == 1 else ()
+
+
+def transcoders(bench: Bench, chain: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Who transcodes beside sandpool, each with its options."""
+    chosen = ("--chain", chain)
+    return [(BLOCKING, chosen), (SPAWN_BLOCKING, chosen), *((name, ("--transcode", *chosen)) for name in floor(bench))]
+
+
 def audio(bench: Bench, times: Times) -> None:
-    """Target 1: packets a second, beside the bare loop of the same chain."""
+    """Target 1: packets a second, beside the bare loop of the same chain, and the bare epoll loop around it."""
     for chain in ("clarity", "none"):
         scenario = f"audio, chain {chain}"
         wish = NO_CHAIN if chain == "none" else ()
@@ -67,7 +78,7 @@ def audio(bench: Bench, times: Times) -> None:
             jobs = [
                 partial(bench.loop, scenario, streams, chain, seconds),
                 partial(serve, SANDPOOL, arguments=[*warm, *wish], extra=POOL),
-                *(partial(serve, peer, arguments=warm, extra=("--chain", chain)) for peer in (BLOCKING, SPAWN_BLOCKING)),
+                *(partial(serve, peer, arguments=warm, extra=options) for peer, options in transcoders(bench, chain)),
             ]
             bench.in_turn(scenario, jobs)
 
@@ -86,15 +97,10 @@ def paced(bench: Bench, times: Times) -> None:
         bench.say(f"{scenario}: {clients} streams of 20 ms")
         arguments = ["-R", str(clients * PACKETS_A_SECOND), "--warm-up", "2s", "--timeout", "5s", *awake(bench)]
         serve = partial(bench.serve, scenario, connections=clients, seconds=times.paced, path="/", arguments=arguments)
-        peers = (partial(serve, peer, extra=("--chain", "clarity")) for peer in (BLOCKING, SPAWN_BLOCKING))
+        peers = (partial(serve, peer, extra=options) for peer, options in transcoders(bench, "clarity"))
         ideal = partial(bench.ideal_queue, scenario, clients, clients * PACKETS_A_SECOND, 1 / possible, times.paced)
         # a tail has more chance in it than a mean
         bench.in_turn(scenario, [ideal, partial(serve, SANDPOOL, extra=POOL), *peers], least_rounds=times.paced_rounds)
-
-
-def floor(bench: Bench) -> tuple[str, ...]:
-    """What the kernel alone costs. It has one thread: it is no floor of servers with more workers."""
-    return (BARE_EPOLL,) if bench.workers == 1 else ()
 
 
 def echo(bench: Bench, times: Times) -> None:

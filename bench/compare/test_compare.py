@@ -251,5 +251,42 @@ class Chosen(unittest.TestCase):
         self.assertEqual([times.audio_of(streams) for streams in (10, 300, 1000)], [8, 8, 15])
 
 
+class Floor(unittest.TestCase):
+    def floors(self, scenario, workers: int) -> set[tuple]:
+        """The rows of `scenario` that the bare epoll loop has, and its options in them."""
+        bench, found = measure.Bench(programs.Cores(workers), workers, 1, lambda _: None), set()
+
+        def serve(scenario, name, *_, extra=(), connections, **__):
+            if name == programs.BARE_EPOLL:
+                found.add((scenario, connections, extra))
+            return Row(scenario, name, connections, {"per_second": 1.0})
+
+        def without_server(scenario, streams, *_):
+            return Row(scenario, programs.BARE, streams, {"per_second": 5000.0})
+
+        with mock.patch.multiple(bench, serve=serve, loop=without_server, ideal_queue=without_server):
+            scenario(bench, scenarios.Times(False))
+        self.assertEqual(bench.failures, [])
+        return found
+
+    def test_every_row_of_audio_with_one_worker_has_it_and_there_it_transcodes(self):
+        options = lambda chain: ("--transcode", "--chain", chain)
+        wanted = {
+            (f"audio, chain {chain}", streams, options(chain))
+            for chain in ("clarity", "none")
+            for streams in (10, 30, 100, 300, 1000)
+        }
+        self.assertEqual(self.floors(scenarios.audio, 1), wanted)
+        wanted = {(f"paced, {share} % load", share, options("clarity")) for share in (50, 80)}
+        self.assertEqual(self.floors(scenarios.paced, 1), wanted)
+
+    def test_with_more_workers_none_has_it_for_it_has_one_thread(self):
+        for scenario in (scenarios.audio, scenarios.paced, scenarios.echo, scenarios.http, scenarios.handshakes):
+            self.assertEqual(self.floors(scenario, 2), set())
+
+    def test_elsewhere_it_has_no_options(self):
+        self.assertEqual({extra for _, _, extra in self.floors(scenarios.echo, 1)}, {()})
+
+
 if __name__ == "__main__":
     unittest.main()

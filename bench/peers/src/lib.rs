@@ -1,10 +1,12 @@
-//! What the peers share: their command line, the listening socket, the runtime, and a transcoder.
+//! What the peers share: their command line, the listening socket, the runtime, and a transcoder; and the bare epoll loop,
+//! which is large enough to have parts.
 //!
 //! The peers are small on purpose: each does the one thing as the documentation of its foundation shows it. They are
 //! not held back either: the same allocator, compiler settings and libopus as sandpool, and, where the foundation leaves
 //! it to its user, TCP_NODELAY and a listen backlog that takes 15,000 at once as far as the system lets it. may_minihttp
 //! does not: its backlog is 1,024, and it leaves TCP_NODELAY off. `--threads 1` gives each one worker.
 
+pub mod bare;
 pub mod tokio_server;
 pub mod transcoder;
 
