@@ -44,9 +44,9 @@ pub fn yield_now() {
         return;
     }
     worker::mark_running(None);
-    match WorkerId::current() {
-        Some(worker) if coroutine::is_coroutine() && worker::poll_is_due(worker) => poll_sockets(worker),
-        _ => coroutine::yield_now(),
+    match worker_to_look(worker::poll_is_due) {
+        Some(worker) => poll_sockets(worker),
+        None => coroutine::yield_now(),
     }
     resumed();
 }
@@ -67,22 +67,24 @@ pub(crate) fn sockets_were_seen() {
 /// start each other without end, and would keep the worker from it. Panics and unwinds like [`sleep`].
 pub(crate) fn let_sockets_be_seen() {
     assert_can_wait("let_sockets_be_seen");
-    match WorkerId::current() {
-        Some(worker) if coroutine::is_coroutine() && worker::poll_is_due(worker) => {
-            told_to_the_worker(|| poll_sockets(worker));
-        }
-        _ => {}
+    if let Some(worker) = worker_to_look(worker::poll_is_due) {
+        told_to_the_worker(|| poll_sockets(worker));
     }
 }
 
 /// The same for whoever has waited, asked at the end of each wait.
 pub(super) fn let_sockets_be_seen_between_waits() {
-    let Some(worker) = WorkerId::current().filter(|_| coroutine::is_coroutine() && !unwinds()) else {
+    if unwinds() {
         return;
-    };
-    if worker::poll_is_due_after_a_wait(worker) {
+    }
+    if let Some(worker) = worker_to_look(worker::poll_is_due_after_a_wait) {
         told_to_the_worker(|| poll_sockets(worker));
     }
+}
+
+/// The worker of the current coroutine, if `is_due` says that it should look at its sockets.
+fn worker_to_look(is_due: fn(WorkerId) -> bool) -> Option<WorkerId> {
+    WorkerId::current().filter(|&worker| coroutine::is_coroutine() && is_due(worker))
 }
 
 /// Whether this is a coroutine that unwinds. A wait of one does not wait.
