@@ -218,8 +218,6 @@ impl<'a, A: App> Driver<'a, A> {
     pub(crate) fn write_all(&mut self, head: &[u8], tail: &[u8]) -> bool {
         let (mut done, total) = (0, head.len() + tail.len());
         let mut pace = WritePace::default();
-        // All of it is held until the last byte has gone.
-        let demand = Demand::to_read(&self.link.poller.front.options, total);
         let mut tried_late = false;
         loop {
             let head_left = &head[done.min(head.len())..];
@@ -230,10 +228,12 @@ impl<'a, A: App> Driver<'a, A> {
             let Ok(written) = self.write(head_piece, tail_piece) else { return false };
             done += written;
             self.count_work(written);
-            pace.note(written, written < piece, self.now(), demand);
             if done == total {
                 return true;
             }
+            // All of it is held until the last byte has gone.
+            let demand = Demand::to_read(&self.link.poller.front.options, total);
+            pace.note(written, written < piece, self.now(), demand);
             if written == piece {
                 self.share_worker();
                 continue;
