@@ -11,7 +11,8 @@ use crate::units::{parse_count, parse_rate, parse_time};
 /// Load for HTTP and WebSocket servers, with wrk's command line and report. Every answer is checked: echoes by content,
 /// Opus packets by their structure and duration, and one client in 16 decodes its answers and recognises its own voice in
 /// them (see --decode-every). The exit code is 1 if anything that came back was wrong, or was no success: an HTTP status that
-/// is neither 2xx nor 3xx, a message that the server refused with an error.
+/// is neither 2xx nor 3xx, a message that the server refused with an error; or if there was none at all: no answer, with
+/// --hold no connection that had one and was open at the end, with --handshakes no handshake.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "sandpool-wrk",

@@ -138,6 +138,16 @@ fn what_is_never_answered_counts_with_its_age() {
 }
 
 #[test]
+fn an_open_loop_without_any_answer_is_a_failed_run() {
+    let addr = websocket_server(|_, socket| loop {
+        socket.read()?;
+    });
+    let outcome = wrk("-t1 -c2 -d400ms -R 50 --timeout 200ms ws://{}/echo", addr);
+    assert_eq!((outcome.totals.answers, outcome.totals.unanswered), (0, 20));
+    assert!(!outcome.is_right());
+}
+
+#[test]
 fn what_waited_to_be_sent_is_late_as_well() {
     const DELAY: Duration = Duration::from_millis(50);
     let addr = answering_server(|_, _, message| {

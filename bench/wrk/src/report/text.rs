@@ -250,6 +250,7 @@ mod tests {
         totals.rates = vec![400.0, 600.0];
         totals.per_connection = vec![90, 100, 110];
         Outcome {
+            mode: Mode::Stream,
             totals,
             elapsed: Duration::from_secs(2),
             ramp: Duration::from_millis(3),
@@ -315,6 +316,32 @@ mod tests {
             let mut outcome = outcome();
             spoil(&mut outcome.totals);
             assert!(!outcome.is_right());
+        }
+    }
+
+    #[test]
+    fn a_run_of_which_nothing_came_is_a_failed_one_whatever_it_has_latencies_of() {
+        let of = |mode, done: fn(&mut Totals)| {
+            let mut totals = Totals::default();
+            done(&mut totals);
+            Outcome { mode, totals, ..outcome() }.is_right()
+        };
+        let opened_and_given_up = |totals: &mut Totals| {
+            totals.handshakes.record(1_000);
+            totals.latencies.record(1_000_000);
+        };
+        assert!(!of(Mode::Stream, opened_and_given_up));
+        assert!(of(Mode::Stream, |totals| totals.since_sent.record(1_000)), "answered after the end");
+        // who is held has had its answer before, and is there still
+        assert!(!of(Mode::Hold, |totals| totals.open_at_end = 1));
+        assert!(!of(Mode::Hold, |totals| totals.since_sent.record(1_000)));
+        assert!(of(Mode::Hold, |totals| {
+            totals.since_sent.record(1_000);
+            totals.open_at_end = 1;
+        }));
+        for mode in [Mode::Handshakes, Mode::AtOnce] {
+            assert!(of(mode, |totals| totals.handshakes.record(1_000)));
+            assert!(!of(mode, |totals| totals.latencies.record(1_000)));
         }
     }
 
