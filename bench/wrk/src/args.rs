@@ -50,7 +50,9 @@ pub struct Args {
     /// Print latency from the time messages were sent as well, which leaves out what they waited before
     #[arg(short = 'U', long = "u_latency", alias = "u-latency")]
     pub since_sent: bool,
-    /// A message that has no answer for so long counts as a time-out; with -R from when it was due
+    /// Each message that has no answer for so long after it was sent counts as a time-out, once: answered later, or not at
+    /// all by the end, or by the end of its connection. With -R it counts from when it was due, also while it waited to be
+    /// sent; what was missed (see the report) is none
     #[arg(short = 'T', long, value_name = "T", default_value = "2s", value_parser = parse_time)]
     timeout: Duration,
     /// Load that is not measured, before the test

@@ -134,7 +134,10 @@ fn write_messages(
             totals.missed
         )?;
         if totals.missed > 0 {
-            writeln!(out, "    missed: due while the connection was not open; latency says nothing of them")?;
+            writeln!(
+                out,
+                "    missed: not sent, the connection was not open; latency and timeout say nothing of them"
+            )?;
         }
     } else if plan.mode == Mode::Stream {
         writeln!(
