@@ -1,6 +1,6 @@
 //! The command line: wrk's and wrk2's, and what goes beyond.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
@@ -89,10 +89,11 @@ pub struct Args {
     /// Reports the resident memory of this process before, with all connections and at the end, and its processor time
     #[arg(long = "watch", value_name = "PID")]
     watched: Option<u32>,
-    /// Writes the report as JSON to a file, or with - to the standard output
+    /// Writes the report as JSON to a file, or with - to the standard output (the text then goes to the standard error). The
+    /// file is emptied before the load begins
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Writes the latencies in the format of HdrHistogram's plotter, in milliseconds
+    /// Writes the latencies in the format of HdrHistogram's plotter, in milliseconds, to a file or to - as --json does
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
     /// Print version
@@ -101,6 +102,9 @@ pub struct Args {
     /// http://HOST:PORT/PATH or ws://HOST:PORT/PATH
     url: String,
 }
+
+/// The path that means the standard output.
+pub const STDOUT: &str = "-";
 
 fn count(text: &str) -> Result<usize, String> {
     parse_count(text).and_then(|count| usize::try_from(count).map_err(|_| format!("{text:?} is too much")))
@@ -115,6 +119,12 @@ impl Args {
         if self.script.is_some() {
             return Err(PlanError::Conflict(
                 "-s: there are no Lua scripts here; wrk itself runs those in bench/wrk (wrk -s bench/wrk/plaintext.lua URL)",
+            ));
+        }
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(STDOUT));
+        if is_stdout(&self.json) && is_stdout(&self.hgrm) {
+            return Err(PlanError::Conflict(
+                "--json - and --hgrm -: the standard output can have one of them, the other needs a file",
             ));
         }
         Plan::new(Wishes {
@@ -187,6 +197,8 @@ mod tests {
         assert!(parse("w").is_err());
         let script = parse("w -s a.lua http://127.0.0.1:1").unwrap().plan().unwrap_err();
         assert!(script.to_string().contains("Lua"), "{script}");
+        let both = parse("w --json - --hgrm - http://127.0.0.1:1").unwrap().plan().unwrap_err();
+        assert!(both.to_string().contains("--hgrm -"), "{both}");
     }
 
     #[test]
