@@ -168,7 +168,7 @@ def publish(results: Path, text: str, about: dict, commands: list[str]) -> None:
     """Puts the table into RESULTS.md, between its marks."""
     before, rest = results.read_text().split(BEGIN)
     after = rest.split(END)[1]
-    parts = [BEGIN, report.header(about, f"{about['rounds']} round(s)"), text.strip(), report.details(commands), END]
+    parts = [BEGIN, report.header(about, report.rounds_of(about["rounds"])), text.strip(), report.details(commands), END]
     results.write_text(before + "\n\n".join(parts) + after)
 
 
