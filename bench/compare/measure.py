@@ -31,6 +31,8 @@ class Row:
     commands: list[str] = field(default_factory=list)
     # what has to be known to read the figures
     about: str = ""
+    # of how many rounds the figures are the medians
+    rounds: int = 1
 
 
 # By which a measurement may fail without the others.
@@ -63,6 +65,7 @@ class Bench:
         for of_one in filter(None, rounds):
             merged = of_one[0]
             merged.figures = medians([row.figures for row in of_one])
+            merged.rounds = len(of_one)
             self.rows.append(merged)
 
     def serve(self, scenario: str, name: str, path: str, arguments: list[str], seconds: float, *, extra=(), scheme="ws",

@@ -3,8 +3,9 @@
 from html import escape
 from math import ceil, floor, log10
 
-WIDTH, HEIGHT = 720, 420
-LEFT, RIGHT, TOP, BOTTOM = 80, 190, 44, 52
+WIDTH, HEIGHT = 780, 420
+# The right has room for the names of the lines: at this size a letter is 8 pixels wide at most, on average.
+LEFT, RIGHT, TOP, BOTTOM = 80, 250, 44, 52
 # Told apart by people who don't see red and green (Okabe and Ito), and by their markers.
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
 

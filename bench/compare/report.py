@@ -107,8 +107,11 @@ def rate_table(rows: list) -> str:
         out.append("| " + " | ".join(cells) + " |")
     out.append("")
     out.append(
-        f"Ratios are to the {BARE} (audio), {MINIHTTP} (plain HTTP) or {TUNGSTENITE} (all else) of the same row; a CPU second is "
-        "one that the server itself ran for, so its ratio holds on a busy machine too."
+        f"Ratios are to the {BARE} (audio), {MINIHTTP} (plain HTTP) or {TUNGSTENITE} (all else) of the same row. A second: answers, "
+        "or handshakes, in a second of the measured time. A CPU second: the same in a second that the server itself ran for; a "
+        "closed loop asks for all that a server can do, so there its ratio holds on a busy machine too, and where the rate is "
+        "given it says how little of its core a server needs. Least/median: answers of the connection that had fewest, over those "
+        "of the median one."
     )
     return "\n".join(out) + "\n"
 
@@ -125,6 +128,7 @@ def soak_table(rows: list) -> str:
         cells = [row.scenario, f"{row.connections:,}", f"**{row.program}**", f"{kept['per_second']:,.0f}", *megabytes]
         cells += [f"{kept['memory_after']:.3f}", str(kept["files_left"]), str(kept["leases_left"])]
         out.append("| " + " | ".join(cells) + " |")
+    out.append("\nAnswers a second: under the load. MB: resident memory in millions of bytes; ratio: after over before.")
     out += [f"\n{row.about} The server was `{row.commands[0]}`." for row in rows]
     return "\n".join(out) + "\n"
 
@@ -159,8 +163,8 @@ def notes(row) -> str:
     return "; ".join(found + [f"{name.replace('_', ' ')} {kept[name]:,}" for name in names if kept.get(name)])
 
 
-def plots(rows: list) -> dict[str, str]:
-    """The SVGs, by file name."""
+def plots(rows: list) -> dict[tuple[str, str], str]:
+    """The SVGs, by what is drawn in them: of which scenario, and which of its figures."""
     found = {}
     for scenario, name in (("echo", "echo"), ("audio, chain clarity", "audio")):
         for figure, label, log_y in (("per_second", "answers a second", False), ("p99_ms", "p99 latency, ms", True)):
@@ -170,7 +174,7 @@ def plots(rows: list) -> dict[str, str]:
                     lines.setdefault(row.program, []).append((row.connections, row.figures[figure]))
             if any(len(line) > 1 for line in lines.values()):
                 kind = "throughput" if figure == "per_second" else "latency"
-                found[f"{name}_{kind}.svg"] = plot(f"{scenario}: {kind}", label, lines, log_y)
+                found[name, kind] = plot(f"{scenario}: {kind}", label, lines, log_y)
     return found
 
 
@@ -180,8 +184,8 @@ def write(out: Path, rows: list, failures: list[str], about: dict) -> None:
     everything = {"machine": about, "failures": failures, "rows": [asdict(row) for row in rows]}
     (out / "results.json").write_text(json.dumps(everything, indent=1) + "\n")
     (out / "table.md").write_text(table(rows))
-    for name, svg in plots(rows).items():
-        (out / name).write_text(svg)
+    for drawn, svg in plots(rows).items():
+        (out / f"{'_'.join(drawn)}.svg").write_text(svg)
 
 
 def publish(results: Path, name: str | None, rows: list, failures: list[str], about: dict) -> None:
@@ -194,7 +198,7 @@ def publish(results: Path, name: str | None, rows: list, failures: list[str], ab
         text = with_block(text, name if name and not rates else "soak", block(soaks, of_soaks, about, ""))
     if rates:
         name = name or workers_name(about["workers"])
-        images = save_plots(results.parent / "plots", rates, "" if name == workers_name(1) else f"{name}_")
+        images = save_plots(results.parent / "plots", rates, name)
         others = [failure for failure in failures if failure not in of_soaks]
         text = with_block(text, name, block(rates, others, about, images))
     results.write_text(text)
@@ -220,14 +224,32 @@ def with_block(text: str, name: str, content: str) -> str:
     return f"{text[:place]}\n\n{whole}{text[place:] or chr(10)}"
 
 
-def save_plots(folder: Path, rows: list, prefix: str) -> str:
-    """Writes the plots; the lines that show them in RESULTS.md."""
+def save_plots(folder: Path, rows: list, name: str) -> str:
+    """Writes the plots of block `name`, and removes those that it had before; the lines that show them in RESULTS.md."""
     folder.mkdir(exist_ok=True)
+    # no block has an underscore in its name, so these are its own
+    for before in folder.glob(f"{name}_*.svg"):
+        before.unlink()
     images = ""
-    for name, svg in plots(rows).items():
-        (folder / f"{prefix}{name}").write_text(svg)
-        images += f"![{name.removesuffix('.svg').replace('_', ' ')}](plots/{prefix}{name})\n"
+    for (scenario, kind), svg in plots(rows).items():
+        file = f"{name}_{kind}.svg" if scenario == name else f"{name}_{scenario}_{kind}.svg"
+        (folder / file).write_text(svg)
+        images += f"![{scenario} {kind}](plots/{file})\n"
     return images
+
+
+def how_often(rows: list, about: dict) -> str:
+    """By how many workers, and how often; paced rows are measured more often than others (`scenarios.paced`)."""
+    is_paced = lambda row: row.scenario.startswith("paced")
+    most = lambda some: max((row.rounds for row in some), default=0)
+    others, paced = most(row for row in rows if not is_paced(row)), most(row for row in rows if is_paced(row))
+    words = f"{about['workers']} worker{'' if about['workers'] == 1 else 's'}, {rounds_of(others or paced)}"
+    return f"{words} (paced rows: {rounds_of(paced)})" if paced > others > 0 else words
+
+
+def rounds_of(rounds: int) -> str:
+    """What the figures are of so many rounds."""
+    return "1 round" if rounds == 1 else f"medians of {rounds} rounds"
 
 
 def block(rows: list, failures: list[str], about: dict, images: str) -> str:
@@ -241,7 +263,7 @@ def block(rows: list, failures: list[str], about: dict, images: str) -> str:
     )
     failed = "".join(f"* FAILED: {failure}\n" for failure in failures)
     parts = [
-        header(about, f"{about['workers']} worker(s), {about['rounds']} round(s)") + shared,
+        header(about, how_often(rows, about)) + shared,
         table(rows).strip(),
         images.strip(),
         failed.strip(),

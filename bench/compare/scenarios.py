@@ -177,12 +177,14 @@ def soak(bench: Bench, times: Times) -> None:
         drive = partial(bench.drive, server, path="/", arguments=["--timeout", "30s"], connections=connections)
         fresh = server.resident_bytes()
         # what is built at the first load, and kept, is no leak
-        drive(f"{scenario}: the short load before it", seconds=times.short)
+        short = drive(f"{scenario}: the short load before it", seconds=times.short)
         time.sleep(times.silence)
         before = server.resident_bytes(), server.open_files()
         row = drive(scenario, seconds=times.soak)
         time.sleep(times.silence)
         after, leased = (server.resident_bytes(), server.open_files()), server.status()["pool"]["leased"]
+    # the server first, then what it was asked for
+    row.commands = [*short.commands, *row.commands[1:]]
     row.figures |= {
         "bytes_fresh": fresh,
         "bytes_before": before[0],

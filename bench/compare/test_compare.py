@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -11,6 +13,7 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import measure  # noqa: E402
+import plot  # noqa: E402
 import programs  # noqa: E402
 import report  # noqa: E402
 import scenarios  # noqa: E402
@@ -187,7 +190,7 @@ class Soak(unittest.TestCase):
         """A soak whose loads found that."""
         bench = measure.Bench(programs.Cores(1), 1, 1, lambda _: None)
         times = scenarios.Times(True)
-        times.silence = 0
+        times.silence, times.short = 0, 5
         runs = [subprocess.CompletedProcess([], 0, json.dumps(report), "") for report in reports]
         with mock.patch.object(scenarios, "Server", Running), mock.patch.object(programs, "on", side_effect=runs):
             scenarios.soak(bench, times)
@@ -198,6 +201,12 @@ class Soak(unittest.TestCase):
         kept = bench.rows[0].figures
         self.assertEqual([kept[name] for name in ("bytes_fresh", "bytes_before", "bytes_after")], [10, 20, 22])
         self.assertEqual((kept["memory_after"], kept["files_left"], bench.failures), (1.1, 0, []))
+
+    def test_the_commands_of_both_loads_are_told_behind_the_servers(self):
+        bench = self.soak(*[of_tool(work="opus", recognised=1)] * 2)
+        server, *loads = bench.rows[0].commands
+        self.assertIn("sandpool serve", server)
+        self.assertEqual([re.search(r" -d(\w+) ", load)[1] for load in loads], ["5s", "10s"])
 
     def test_both_of_its_loads_are_judged_as_all_others_are(self):
         resets = {"connect": 0, "read": 5, "write": 0, "timeout": 0, "first": "reset"}
@@ -234,10 +243,68 @@ class Published(unittest.TestCase):
         self.assertIn("Before: so. The server was `sandpool serve`.", table)
         self.assertNotIn("least/median", table)
 
+    def test_tables_say_what_their_heads_mean(self):
+        rates = report.table([Row("echo", "x", 10, measure.figures(of_tool(), 1))])
+        for head in ("A second:", "A CPU second:", "Least/median:"):
+            self.assertIn(head, rates.split("\n\n")[1])
+        kept = dict.fromkeys(("per_second", "bytes_fresh", "bytes_before", "bytes_after", "memory_after", "files_left", "leases_left"), 1)
+        self.assertIn("Answers a second: under the load.", report.table([Row("soak", "x", 1, kept, ["x"])]))
+
+    def test_a_header_says_of_how_many_rounds_the_figures_are(self):
+        row = lambda scenario, rounds: Row(scenario, "x", 1, {}, rounds=rounds)
+        often = lambda *rows, workers=1: report.how_often(rows, {"workers": workers})
+        self.assertEqual(often(row("echo", 1), row("paced, 50 % load", 3)), "1 worker, 1 round (paced rows: medians of 3 rounds)")
+        self.assertEqual(often(row("echo", 5), row("paced, 50 % load", 5)), "1 worker, medians of 5 rounds")
+        self.assertEqual(often(row("paced, 50 % load", 3)), "1 worker, medians of 3 rounds")
+        self.assertEqual(often(row("echo", 1), workers=2), "2 workers, 1 round")
+
+    def test_a_row_knows_of_how_many_rounds_it_is(self):
+        bench = measure.Bench(programs.Cores(1), 1, 1, lambda _: None)
+        bench.in_turn("echo", [lambda: Row("echo", "x", 1, {"per_second": 1.0})], least_rounds=3)
+        self.assertEqual(bench.rows[0].rounds, 3)
+
     def test_commands_name_their_cores_and_neither_ports_nor_processes(self):
         line = programs.load(["--watch", "123", "http://127.0.0.1:45678/sleep?ms=5"])
         expected = "taskset -c 0,1 target/release/sandpool-wrk --watch PID 'http://127.0.0.1:PORT/sleep?ms=5'"
         self.assertEqual(programs.shown(line, [0, 1]), expected)
+
+
+ABOUT = {
+    **{"cpu": "x", "cores": 2, "kernel": "6", "rustc": "rustc", "commit": "abc", "load_average": (0, 0, 0)},
+    **{"workers": 1, "rounds": 1, "shared_core": False},
+}
+LINKS = re.compile(r"\(plots/([^)]+)\)")
+
+
+class Plots(unittest.TestCase):
+    def test_no_name_of_a_program_is_cut_off(self):
+        names = [value for name, value in vars(programs).items() if name.isupper() and isinstance(value, str)]
+        self.assertIn(programs.TUNGSTENITE_AS_IT_IS, names)
+        svg = plot.plot("echo", "y", {name: [(10, 1.0), (100, 2.0)] for name in names}, False)
+        width = int(re.search(r'viewBox="0 0 (\d+) ', svg)[1])
+        found = {name: float(left) for left, name in re.findall(r'<text x="([\d.]+)" y="[\d.]+">([^<]+)</text>', svg)}
+        for name in names:
+            # the widest usual sans-serif, DejaVu Sans, has less than 8 pixels a letter at 13
+            self.assertLessEqual(found[name] + 8 * len(name), width, name)
+
+    def test_a_block_has_files_of_its_own_and_those_it_had_before_are_removed(self):
+        of = lambda scenario: [Row(scenario, "x", streams, {"per_second": 1.0, "p99_ms": 1.0}, ["x"]) for streams in (10, 100)]
+        with tempfile.TemporaryDirectory() as folder:
+            results, plots = Path(folder) / "RESULTS.md", Path(folder) / "plots"
+            results.write_text("")
+            publish = lambda name, *scenarios: report.publish(results, name, sum(map(of, scenarios), []), [], ABOUT)
+            publish(None, "audio, chain clarity", "echo")
+            publish("audio", "audio, chain clarity", "echo")
+            publish("audio", "audio, chain clarity")
+            files = {path.name for path in plots.iterdir()}
+            one_worker = {f"one-worker_{name}_{kind}.svg" for name in ("audio", "echo") for kind in ("throughput", "latency")}
+            self.assertEqual(files, one_worker | {"audio_throughput.svg", "audio_latency.svg"})
+            self.assertEqual(set(LINKS.findall(results.read_text())), files)
+
+    def test_what_is_published_has_all_of_its_plots_and_no_others(self):
+        results = programs.ROOT / "bench" / "RESULTS.md"
+        shown = LINKS.findall(results.read_text())
+        self.assertEqual(sorted(shown), sorted(path.name for path in (results.parent / "plots").iterdir()))
 
 
 class Chosen(unittest.TestCase):

@@ -1,10 +1,13 @@
-"""What is read of the benchmarks' output, on lines that they printed: `python3 -m unittest discover bench/micro`."""
+"""What is read of the benchmarks' output, on lines that they printed, and the rows for it: `python3 -m unittest discover bench/micro`."""
 
+import importlib.util
+import re
 import sys
 import unittest
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
 
 from parse import of_divan, of_waiters  # noqa: E402
 
@@ -41,6 +44,10 @@ crossbeam channel, threads         0.04   99745.79  100925.44  100925.44     252
 held for 1 ms of waiting, 64 objects
                                     p50        p99     p99.99        max  p99.99 / p50   a second
 sandpool                       24264.70   25444.35   25739.26   25739.26           1.1      57140
+
+held for an Opus packet, 8 objects
+                                    p50        p99     p99.99        max  p99.99 / p50   a second
+mutexed stack, threads            18.90   50000.00   60000.00   61000.00        3174.6       9500
 """
 
 
@@ -73,10 +80,22 @@ class Waiters(unittest.TestCase):
                 "waiters/a yield/sandpool",
                 "waiters/a yield/crossbeam channel, threads",
                 "waiters/1 ms of waiting/sandpool",
+                "waiters/an Opus packet/mutexed stack, threads",
             },
         )
         rounded = {name: round(value) for name, value in found["waiters/a yield/crossbeam channel, threads"].items()}
         self.assertEqual(rounded, {"median_ns": 40, "p99_ns": 99745790, "p9999_ns": 100925440, "per_second": 60770})
+
+    def test_every_way_of_holding_and_every_pool_of_the_benchmark_has_rows(self):
+        spec = importlib.util.spec_from_file_location("micro", HERE / "__main__.py")
+        micro = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(micro)
+        source = (HERE.parent / "benches" / "waiters.rs").read_text()
+        holds = re.findall(r'Hold::\w+ => "(.+)"', source)
+        pools = re.findall(r'\("(.+)", of_\w+::<S>\)', source)
+        self.assertGreater(len(holds) * len(pools), 20)
+        rows = {path for rows in micro.PARTS.values() for path in rows if path.startswith("waiters/")}
+        self.assertEqual(rows, {f"waiters/{hold}/{pool}" for hold in holds for pool in pools})
 
 
 if __name__ == "__main__":

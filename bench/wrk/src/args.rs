@@ -1,6 +1,6 @@
 //! The command line: wrk's and wrk2's, and what goes beyond.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
@@ -11,7 +11,8 @@ use crate::units::{parse_count, parse_rate, parse_time};
 /// Load for HTTP and WebSocket servers, with wrk's command line and report. Every answer is checked: echoes by content,
 /// Opus packets by their structure and duration, and one client in 16 decodes its answers and recognises its own voice in
 /// them (see --decode-every). The exit code is 1 if anything that came back was wrong, or was no success: an HTTP status that
-/// is neither 2xx nor 3xx, a message that the server refused with an error.
+/// is neither 2xx nor 3xx, a message that the server refused with an error; or if there was none at all: no answer, with
+/// --hold no connection that had one and was open at the end, with --handshakes no handshake.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "sandpool-wrk",
@@ -49,7 +50,9 @@ pub struct Args {
     /// Print latency from the time messages were sent as well, which leaves out what they waited before
     #[arg(short = 'U', long = "u_latency", alias = "u-latency")]
     pub since_sent: bool,
-    /// A message that has no answer for so long counts as a time-out; with -R from when it was due
+    /// Each message that has no answer for so long after it was sent counts as a time-out, once: answered later, or not at
+    /// all by the end, or by the end of its connection. With -R it counts from when it was due, also while it waited to be
+    /// sent; what was missed (see the report) is none
     #[arg(short = 'T', long, value_name = "T", default_value = "2s", value_parser = parse_time)]
     timeout: Duration,
     /// Load that is not measured, before the test
@@ -86,10 +89,11 @@ pub struct Args {
     /// Reports the resident memory of this process before, with all connections and at the end, and its processor time
     #[arg(long = "watch", value_name = "PID")]
     watched: Option<u32>,
-    /// Writes the report as JSON to a file, or with - to the standard output
+    /// Writes the report as JSON to a file, or with - to the standard output (the text then goes to the standard error). The
+    /// file is emptied before the load begins
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Writes the latencies in the format of HdrHistogram's plotter, in milliseconds
+    /// Writes the latencies in the format of HdrHistogram's plotter, in milliseconds, to a file or to - as --json does
     #[arg(long, value_name = "FILE")]
     pub hgrm: Option<PathBuf>,
     /// Print version
@@ -98,6 +102,9 @@ pub struct Args {
     /// http://HOST:PORT/PATH or ws://HOST:PORT/PATH
     url: String,
 }
+
+/// The path that means the standard output.
+pub const STDOUT: &str = "-";
 
 fn count(text: &str) -> Result<usize, String> {
     parse_count(text).and_then(|count| usize::try_from(count).map_err(|_| format!("{text:?} is too much")))
@@ -112,6 +119,12 @@ impl Args {
         if self.script.is_some() {
             return Err(PlanError::Conflict(
                 "-s: there are no Lua scripts here; wrk itself runs those in bench/wrk (wrk -s bench/wrk/plaintext.lua URL)",
+            ));
+        }
+        let is_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new(STDOUT));
+        if is_stdout(&self.json) && is_stdout(&self.hgrm) {
+            return Err(PlanError::Conflict(
+                "--json - and --hgrm -: the standard output can have one of them, the other needs a file",
             ));
         }
         Plan::new(Wishes {
@@ -184,6 +197,8 @@ mod tests {
         assert!(parse("w").is_err());
         let script = parse("w -s a.lua http://127.0.0.1:1").unwrap().plan().unwrap_err();
         assert!(script.to_string().contains("Lua"), "{script}");
+        let both = parse("w --json - --hgrm - http://127.0.0.1:1").unwrap().plan().unwrap_err();
+        assert!(both.to_string().contains("--hgrm -"), "{both}");
     }
 
     #[test]

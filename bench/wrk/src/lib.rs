@@ -31,7 +31,7 @@ mod wire;
 mod worker;
 mod workload;
 
-pub use args::Args;
+pub use args::{Args, STDOUT};
 pub use histogram::Latencies;
 pub use plan::{Mode, Plan, PlanError, Work};
 pub use report::{hgrm, json, text};

@@ -75,6 +75,8 @@ pub enum RunError {
 /// What a run found.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// What was done.
+    pub mode: Mode,
     /// The figures of all threads together.
     pub totals: Totals,
     /// The measured time; shorter than planned after an interrupt.
@@ -96,9 +98,21 @@ impl Outcome {
     /// Whether all that was answered was right and a success, and something was.
     pub fn is_right(&self) -> bool {
         let totals = &self.totals;
-        let anything = totals.answers + totals.latencies.count() + totals.handshakes.count() > 0;
         let bad = totals.wrong() + totals.bad_statuses + totals.refused;
-        bad == 0 && (anything || self.interrupted)
+        bad == 0 && (self.has_done_something() || self.interrupted)
+    }
+
+    /// Whether there was one of what the run is about: an answer, a connection that had its answer and was held to the end,
+    /// a handshake. What was given up has a latency, too, so latencies don't tell.
+    fn has_done_something(&self) -> bool {
+        let totals = &self.totals;
+        // an open loop's may come after the end, and those of held connections come before the beginning
+        let answered = totals.answers + totals.since_sent.count() > 0;
+        match self.mode {
+            Mode::Stream => answered,
+            Mode::Hold => answered && totals.open_at_end > 0,
+            Mode::Handshakes | Mode::AtOnce => totals.handshakes.count() > 0,
+        }
     }
 }
 
@@ -173,7 +187,16 @@ pub fn run(plan: &Plan, interrupt: &Interrupt, began: &dyn Fn(&Plan, Duration)) 
     }
     let resident = resident.map(|((before, with_all), end)| [before, with_all, end]);
     let interrupted = interrupt.is_set();
-    Ok(Outcome { totals, elapsed, ramp, interrupted, resident, cpu_seconds, tool_cpu_seconds })
+    Ok(Outcome {
+        mode: plan.mode,
+        totals,
+        elapsed,
+        ramp,
+        interrupted,
+        resident,
+        cpu_seconds,
+        tool_cpu_seconds,
+    })
 }
 
 /// Has the connections opened, and says when the run begins: how long that took, and the time.

@@ -25,17 +25,18 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Parses `http://host[:port][/path]`, or the same with `ws://`.
+    /// Parses `http://host[:port][/path]`, or the same with `ws://`; the scheme in large letters or small ones (RFC 3986, 3.1).
     ///
     /// # Errors
     /// A sentence that says what was got and what is accepted.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let refuse =
             |why: &str| format!("{url:?} {why}: http://host:port/path and ws://host:port/path are accepted");
-        let (scheme, rest) = match url.split_once("://") {
-            Some(("http", rest)) => (Scheme::Http, rest),
-            Some(("ws", rest)) => (Scheme::WebSocket, rest),
-            Some(("https" | "wss", _)) => return Err(refuse("would need TLS, which is not spoken here")),
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| refuse("is no address"))?;
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "ws" => Scheme::WebSocket,
+            "https" | "wss" => return Err(refuse("would need TLS, which is not spoken here")),
             _ => return Err(refuse("is no address")),
         };
         let (authority, path) = match rest.find(['/', '?']) {
@@ -98,6 +99,9 @@ mod tests {
 
         assert_eq!(Target::parse("http://localhost").unwrap().port, 80);
         assert_eq!(Target::parse("http://localhost?a=1").unwrap().path, "/?a=1");
+        assert_eq!(Target::parse("HTTP://localhost").unwrap().scheme, Scheme::Http);
+        assert_eq!(Target::parse("Ws://localhost").unwrap().scheme, Scheme::WebSocket);
+        assert!(Target::parse("WSS://localhost").unwrap_err().contains("TLS"));
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub enum Problem {
     Read,
     /// It could not be written to.
     Write,
-    /// A message was not answered for longer than the time-out.
+    /// A message was answered later than the time-out after it was due (open loop) or sent (closed loop), or had no answer for
+    /// so long when it was given up: each counts once.
     Timeout,
 }
 
@@ -84,7 +85,7 @@ pub struct Totals {
     pub recognised: u64,
     /// Messages that were due in an open loop and had no answer in the end; they count in `latencies` with their age.
     pub unanswered: u64,
-    /// Messages that were due while their connection was not open; they are not in `latencies`.
+    /// Messages that could not be sent because their connection was not open, or closed before; they are not in `latencies`.
     pub missed: u64,
     /// Messages that were under way when a closed loop ended.
     pub under_way: u64,

@@ -77,6 +77,14 @@ pub(crate) fn time(nanos: f64) -> String {
     }
 }
 
+/// `number` on the right of `width` characters as wrk has them: its unit stands in the last two, which stay empty without one,
+/// so that numbers are beneath each other.
+pub(crate) fn aligned(number: &str, width: usize) -> String {
+    let unit = number.bytes().rev().take(2).filter(u8::is_ascii_alphabetic).count();
+    let blank = 2 - unit;
+    format!("{number:>0$}{1:2$}", width - blank, "", blank)
+}
+
 /// A number in thousands: `56.20`, `56.20k`, `1.25M`.
 pub(crate) fn metric(number: f64) -> String {
     scaled(number, 1000.0, ["", "k", "M", "G", "T"])
@@ -141,6 +149,12 @@ mod tests {
         for bad in ["", "s", "30x", "-1s", "1e3s", "1.2.3s", "30 s", "9999h"] {
             assert!(parse_time(bad).unwrap_err().contains("no time"), "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_are_beneath_each_other_whatever_their_units() {
+        let all = ["635.91us", "1.50s", "56.20k", "486.83"].map(|number| aligned(number, 10));
+        assert_eq!(all, ["  635.91us", "    1.50s ", "   56.20k ", "  486.83  "]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::totals::Totals;
 use crate::wire::{http, websocket};
 use crate::workload::Messages;
 
-/// How often rates are sampled and time-outs looked for.
+/// How often rates are sampled, and connections that take too long to open looked for.
 const TICK: Nanos = 100_000_000;
 /// How often a thread whose run is over looks whether it may close its connections.
 const LEAVING_LOOK: Duration = Duration::from_millis(1);

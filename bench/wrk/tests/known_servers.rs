@@ -128,13 +128,24 @@ fn what_is_never_answered_counts_with_its_age() {
     let totals = &outcome.totals;
     assert_eq!(totals.latencies.count(), 100);
     assert_eq!(totals.unanswered, 80);
-    assert!(totals.count(Problem::Timeout) >= 1);
+    // 64 are under way and 16 could not even be sent; all have waited for longer than the time-out in the end
+    assert_eq!(totals.count(Problem::Timeout), 80);
     // half of all were due in the first half second, and wait until the end of the second at least
     assert!(
         Duration::from_nanos(totals.latencies.at(0.5)) >= Duration::from_millis(290),
         "{}",
         totals.latencies.at(0.5)
     );
+}
+
+#[test]
+fn an_open_loop_without_any_answer_is_a_failed_run() {
+    let addr = websocket_server(|_, socket| loop {
+        socket.read()?;
+    });
+    let outcome = wrk("-t1 -c2 -d400ms -R 50 --timeout 200ms ws://{}/echo", addr);
+    assert_eq!((outcome.totals.answers, outcome.totals.unanswered), (0, 20));
+    assert!(!outcome.is_right());
 }
 
 #[test]
@@ -148,7 +159,26 @@ fn what_waited_to_be_sent_is_late_as_well() {
     let outcome = wrk("-t1 -c1 -d2s -R 100 --in-flight 1 --timeout 300ms ws://{}/echo", addr);
     let totals = &outcome.totals;
     assert!(Duration::from_nanos(totals.since_sent.at(0.5)) < DELAY * 2, "{}", totals.since_sent.at(0.5));
-    assert!(totals.count(Problem::Timeout) >= 1);
+    // message n, from 0 on, is answered 50 ms later than the one before and due 10: from the eighth on it is 330 ms or more
+    let late = totals.count(Problem::Timeout);
+    assert!((193..=200).contains(&late), "{late}");
+}
+
+#[test]
+fn a_closed_loop_counts_each_late_message_once_answered_or_not() {
+    // number 0 only tries whether somebody is there, 1 is answered late, 2 never
+    let addr = websocket_server(|number, socket| loop {
+        let message = socket.read()?;
+        if number == 1 {
+            thread::sleep(Duration::from_millis(150));
+            socket.send(message)?;
+        }
+    });
+    let outcome = wrk("-t1 -c2 -d1s --timeout 100ms ws://{}/echo", addr);
+    let totals = &outcome.totals;
+    // the one that is under way at the end may be late by then
+    let late = totals.answers + 1..=totals.answers + 2;
+    assert!(totals.answers >= 2 && late.contains(&totals.count(Problem::Timeout)), "{totals:?}");
 }
 
 /// Answers five messages of each connection, and closes it.

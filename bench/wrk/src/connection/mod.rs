@@ -20,11 +20,11 @@ use std::collections::VecDeque;
 
 use rustix::fd::OwnedFd;
 
-use crate::clock::{Clock, Nanos};
+use crate::clock::{nanos, Clock, Nanos};
 use crate::plan::{Mode, Plan, Work};
 use crate::poller::{Poller, Ready};
 use crate::schedule::Schedule;
-use crate::totals::Totals;
+use crate::totals::{Problem, Totals};
 use crate::wire::http;
 use crate::workload::listener::Listener;
 use crate::workload::Messages;
@@ -61,6 +61,25 @@ impl Shared<'_> {
     /// Whether `at` is in the measured time.
     pub(crate) fn measures(&self, at: Nanos) -> bool {
         self.window.is_some_and(|(begin, end)| (begin..end).contains(&at))
+    }
+
+    /// Whether a message is among those that are measured that was due at `due` and answered, or given up, at `now`.
+    pub(crate) fn counts(&self, due: Nanos, now: Nanos) -> bool {
+        match (self.plan.mode, &self.schedule) {
+            // what is held is answered before the time begins
+            (Mode::Hold, _) => true,
+            // in an open loop also what comes after the end counts, if it was due before
+            (_, Some(_)) => self.measures(due),
+            (_, None) => self.measures(now),
+        }
+    }
+
+    /// Counts such a message as a time-out if it took longer than it may. Each comes here once, when what becomes of it is
+    /// known: at its answer, or when it is given up.
+    pub(crate) fn count_if_late(&mut self, due: Nanos, now: Nanos) {
+        if now.saturating_sub(due) > nanos(self.plan.timeout) {
+            self.totals.problem(Problem::Timeout, String::new);
+        }
     }
 }
 
@@ -103,8 +122,6 @@ pub(crate) struct Connection {
     answered: u64,
     /// Of the schedule's messages, how many are sent or given up.
     round: u64,
-    /// The message that was last counted as late, plus one.
-    late: u64,
     /// Answers in the measured time.
     measured: u64,
     /// What the socket did not take yet.
@@ -140,7 +157,6 @@ impl Connection {
             under_way: VecDeque::new(),
             answered: 0,
             round: 0,
-            late: 0,
             measured: 0,
             unsent: Vec::new(),
             partial: Vec::new(),
@@ -181,7 +197,7 @@ impl Connection {
         }
     }
 
-    /// Counts it as late if its oldest message has been due, or its opening begun, for longer than the time-out.
+    /// Gives up its opening, or its closing, if that was begun longer ago than the time-out.
     pub(crate) fn look_at_the_clock(&mut self, now: Nanos, timeout: Nanos, shared: &mut Shared<'_>) {
         let late = |since: Nanos| now.saturating_sub(since) > timeout;
         match self.stage {
@@ -192,13 +208,6 @@ impl Connection {
             }
             Stage::Closing if late(self.began) => self.close(false, shared),
             _ => {}
-        }
-        let oldest = self.under_way.front();
-        if self.late <= self.answered && oldest.is_some_and(|oldest| late(oldest.due)) {
-            self.late = self.answered + 1;
-            if shared.measures(now) {
-                shared.totals.problem(crate::totals::Problem::Timeout, String::new);
-            }
         }
     }
 

@@ -144,7 +144,6 @@ impl Connection {
         }
         self.give_up_under_way(shared);
         self.answered = 0;
-        self.late = 0;
         self.unsent = Vec::new();
         self.partial = Vec::new();
         self.needs = 0;

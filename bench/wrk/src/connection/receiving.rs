@@ -227,7 +227,10 @@ impl Connection {
             (Stage::Open, "error") => {
                 shared.totals.refused += 1;
                 shared.totals.first_refusal.get_or_insert_with(said);
-                if self.under_way.pop_front().is_some() {
+                if let Some(sent) = self.under_way.pop_front() {
+                    if shared.counts(sent.due, now) {
+                        shared.count_if_late(sent.due, now);
+                    }
                     shared.in_flight -= 1;
                     self.answered += 1;
                     if let Some(listener) = &mut self.listener {
@@ -259,13 +262,8 @@ impl Connection {
             shared.totals.answers += 1;
             self.measured += 1;
         }
-        // in an open loop also what comes after the end counts, if it was due before
-        let counts = match (shared.plan.mode, &shared.schedule) {
-            (Mode::Hold, _) => true,
-            (_, Some(_)) => shared.measures(sent.due),
-            (_, None) => shared.measures(now),
-        };
-        if counts {
+        if shared.counts(sent.due, now) {
+            shared.count_if_late(sent.due, now);
             shared.totals.latencies.record(now.saturating_sub(sent.due));
             shared.totals.since_sent.record(now.saturating_sub(sent.at));
         }

@@ -53,15 +53,12 @@ impl Connection {
         }
     }
 
-    /// Counts what has no answer when the run, or the connection, ends: with the age it has now.
+    /// Counts what is under way and has no answer when the run, or the connection, ends.
     pub(super) fn give_up_under_way(&mut self, shared: &mut Shared<'_>) {
         let now = shared.clock.now();
         for sent in self.under_way.drain(..) {
             shared.in_flight -= 1;
-            if shared.schedule.is_some() && shared.measures(sent.due) {
-                shared.totals.latencies.record(now.saturating_sub(sent.due));
-                shared.totals.unanswered += 1;
-            }
+            give_up(sent.due, now, shared);
         }
     }
 
@@ -80,14 +77,10 @@ impl Connection {
         while self.round < schedule.rounds_of(self.place) {
             let due = schedule.due_of(self.place, self.round);
             self.round += 1;
-            if !shared.measures(due) {
-                continue;
-            }
-            if !open {
+            if open {
+                give_up(due, now, shared);
+            } else if shared.measures(due) {
                 shared.totals.missed += 1;
-            } else {
-                shared.totals.latencies.record(now.saturating_sub(due));
-                shared.totals.unanswered += 1;
             }
         }
     }
@@ -153,6 +146,21 @@ impl Connection {
             Ok(written) => drop(self.unsent.drain(..written)),
             Err(error) => self.broke(Problem::Write, shared, || error.to_string()),
         }
+    }
+}
+
+/// A message has had no answer until now and will have none. In an open loop its age counts as its latency, for what was asked
+/// for does not depend on what was answered.
+fn give_up(due: Nanos, now: Nanos, shared: &mut Shared<'_>) {
+    if shared.schedule.is_none() {
+        // also at the end of the measured time, which is no longer in it
+        if shared.window.is_some_and(|(begin, _)| now >= begin) {
+            shared.count_if_late(due, now);
+        }
+    } else if shared.measures(due) {
+        shared.count_if_late(due, now);
+        shared.totals.latencies.record(now.saturating_sub(due));
+        shared.totals.unanswered += 1;
     }
 }
 

@@ -119,6 +119,7 @@ mod tests {
         let resident = Some([1, 2, 3]);
         let elapsed = Duration::from_secs(2);
         let outcome = Outcome {
+            mode: plan.mode,
             totals,
             elapsed,
             ramp: Duration::ZERO,

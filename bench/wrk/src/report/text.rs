@@ -8,7 +8,7 @@ use crate::histogram::Latencies;
 use crate::plan::{Mode, Plan, Work};
 use crate::run::Outcome;
 use crate::totals::{Fault, Problem, Totals};
-use crate::units::{binary, metric, run_length, time};
+use crate::units::{aligned, binary, metric, run_length, time};
 
 /// The quantiles of the distribution: wrk's, and beyond 99 % wrk2's.
 const QUANTILES: [(&str, f64); 8] = [
@@ -83,11 +83,11 @@ fn write_report(
     }
     write_faults(out, totals)?;
     if plan.is_about_handshakes() {
-        writeln!(out, "Handshakes/sec: {:10.2}", per_second(totals.handshakes.count(), outcome.elapsed))?;
+        writeln!(out, "Handshakes/sec: {:9.2}", per_second(totals.handshakes.count(), outcome.elapsed))?;
     } else if plan.mode != Mode::Hold {
-        writeln!(out, "Requests/sec: {:10.2}", per_second(totals.answers, outcome.elapsed))?;
+        writeln!(out, "Requests/sec: {:9.2}", per_second(totals.answers, outcome.elapsed))?;
         let bytes = totals.bytes_read as f64 / outcome.elapsed.as_secs_f64().max(1e-9);
-        writeln!(out, "Transfer/sec: {:>10}", binary(bytes))?;
+        writeln!(out, "Transfer/sec: {:>11}", binary(bytes))?;
     }
     if outcome.interrupted {
         writeln!(out, "Interrupted: this is the report so far")?;
@@ -122,7 +122,12 @@ fn write_messages(
     } else {
         writeln!(out, "  {} requests in {elapsed}, {read} read", totals.answers)?;
     }
-    writeln!(out, "  Opened {} of {} connections in {:.2?}", totals.open, plan.connections, outcome.ramp)?;
+    let (all, at_end) = (plan.connections, totals.open_at_end);
+    writeln!(
+        out,
+        "  Opened {} of {all} connections in {:.2?}; {at_end} of {all} open at the end",
+        totals.open, outcome.ramp
+    )?;
     if plan.rate.is_some() {
         let late = &totals.tool_late;
         writeln!(
@@ -134,7 +139,10 @@ fn write_messages(
             totals.missed
         )?;
         if totals.missed > 0 {
-            writeln!(out, "    missed: due while the connection was not open; latency says nothing of them")?;
+            writeln!(
+                out,
+                "    missed: not sent, the connection was not open; latency and timeout say nothing of them"
+            )?;
         }
     } else if plan.mode == Mode::Stream {
         writeln!(
@@ -169,8 +177,12 @@ fn write_handshakes(out: &mut String, plan: &Plan, outcome: &Outcome) -> fmt::Re
 
 fn write_stats(out: &mut String, name: &str, latencies: &Latencies) -> fmt::Result {
     let figures = [latencies.mean(), latencies.stdev(), latencies.max() as f64].map(time);
-    let [mean, stdev, max] = figures;
-    writeln!(out, "    {name:<9}{mean:>9} {stdev:>9} {max:>9} {:>8.2}%", latencies.within_stdev())
+    write_row(out, name, figures, latencies.within_stdev())
+}
+
+fn write_row(out: &mut String, name: &str, [mean, stdev, max]: [String; 3], within: f64) -> fmt::Result {
+    let (mean, stdev, max) = (aligned(&mean, 8), aligned(&stdev, 10), aligned(&max, 9));
+    writeln!(out, "    {name:<10}{mean}{stdev}{max}{within:8.2}%")
 }
 
 fn write_rates(out: &mut String, rates: &[f64]) -> fmt::Result {
@@ -179,13 +191,12 @@ fn write_rates(out: &mut String, rates: &[f64]) -> fmt::Result {
     let stdev = (rates.iter().map(|rate| (rate - mean).powi(2)).sum::<f64>() / count).sqrt();
     let within = rates.iter().filter(|rate| (*rate - mean).abs() <= stdev).count() as f64 / count * 100.0;
     let max = rates.iter().copied().fold(0.0, f64::max);
-    let [mean, stdev, max] = [mean, stdev, max].map(metric);
-    writeln!(out, "    {:<9}{mean:>9} {stdev:>9} {max:>9} {within:>8.2}%", "Req/Sec")
+    write_row(out, "Req/Sec", [mean, stdev, max].map(metric), within)
 }
 
 fn write_distribution(out: &mut String, latencies: &Latencies) -> fmt::Result {
     QUANTILES.iter().try_for_each(|(name, quantile)| {
-        writeln!(out, "  {name:>7} {:>9}", time(latencies.at(*quantile) as f64))
+        writeln!(out, "{name:>8}{}", aligned(&time(latencies.at(*quantile) as f64), 10))
     })
 }
 
@@ -250,6 +261,7 @@ mod tests {
         totals.rates = vec![400.0, 600.0];
         totals.per_connection = vec![90, 100, 110];
         Outcome {
+            mode: Mode::Stream,
             totals,
             elapsed: Duration::from_secs(2),
             ramp: Duration::from_millis(3),
@@ -271,14 +283,14 @@ mod tests {
         for line in [
             "Running 10s test @ http://127.0.0.1:1/\n  2 threads and 10 connections\n",
             "  Thread Stats   Avg      Stdev     Max   +/- Stdev\n",
-            "    Latency   500.5",
-            "    Req/Sec     500.00    100.00    600.00   100.00%\n",
-            "  Latency Distribution\n      50%  500.",
-            "      99%  990.",
+            "  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency   500.50us  288.68us   1.00ms   57.80%",
+            "    Req/Sec   500.00    100.00   600.00    100.00%\n",
+            "  Latency Distribution\n     50%  500.",
+            "     99%  990.",
+            " 99.999%    1.00ms\n",
             "  1000 requests in 2.00s, 2.00MB read\n",
-            "Requests/sec:     500.00\nTransfer/sec:     1.00MB\n",
+            "Requests/sec:    500.00\nTransfer/sec:      1.00MB\n",
             "least 90, median 100, most 110",
-            "  99.999%",
             "  Processor time: this tool 1.00s, 25% of what its threads could have\n",
         ] {
             assert!(report.contains(line), "{line:?} in\n{report}");
@@ -286,6 +298,20 @@ mod tests {
         for absent in ["Socket errors", "Non-2xx", "WRONG", "Refused", "Interrupted"] {
             assert!(!report.contains(absent), "{absent} in\n{report}");
         }
+    }
+
+    #[test]
+    fn rows_stand_beneath_the_heads_as_wrks_do() {
+        let row = |name, figures: [&str; 3], within| {
+            let mut out = String::new();
+            write_row(&mut out, name, figures.map(str::to_owned), within).unwrap();
+            out
+        };
+        // lines that wrk 4.1.0 printed
+        let latency = row("Latency", ["844.31us", "1.18ms", "13.72ms"], 92.45);
+        assert_eq!(latency, "    Latency   844.31us    1.18ms  13.72ms   92.45%\n");
+        let rate = row("Req/Sec", ["2.86k", "486.83", "3.65k"], 72.73);
+        assert_eq!(rate, "    Req/Sec     2.86k   486.83     3.65k    72.73%\n");
     }
 
     #[test]
@@ -319,6 +345,32 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_which_nothing_came_is_a_failed_one_whatever_it_has_latencies_of() {
+        let of = |mode, done: fn(&mut Totals)| {
+            let mut totals = Totals::default();
+            done(&mut totals);
+            Outcome { mode, totals, ..outcome() }.is_right()
+        };
+        let opened_and_given_up = |totals: &mut Totals| {
+            totals.handshakes.record(1_000);
+            totals.latencies.record(1_000_000);
+        };
+        assert!(!of(Mode::Stream, opened_and_given_up));
+        assert!(of(Mode::Stream, |totals| totals.since_sent.record(1_000)), "answered after the end");
+        // who is held has had its answer before, and is there still
+        assert!(!of(Mode::Hold, |totals| totals.open_at_end = 1));
+        assert!(!of(Mode::Hold, |totals| totals.since_sent.record(1_000)));
+        assert!(of(Mode::Hold, |totals| {
+            totals.since_sent.record(1_000);
+            totals.open_at_end = 1;
+        }));
+        for mode in [Mode::Handshakes, Mode::AtOnce] {
+            assert!(of(mode, |totals| totals.handshakes.record(1_000)));
+            assert!(!of(mode, |totals| totals.latencies.record(1_000)));
+        }
+    }
+
+    #[test]
     fn who_waited_in_vain_is_told() {
         let mut outcome = outcome();
         outcome.totals.per_connection = vec![1000, 0, 0];
@@ -326,6 +378,15 @@ mod tests {
         let report = lines(wishes("ws://127.0.0.1:1/echo"), &outcome);
         let line = "  Under way at the end: 3, the oldest for 9.00s; connections without any answer: 2\n";
         assert!(report.contains(line), "{report}");
+    }
+
+    #[test]
+    fn a_server_that_died_can_be_told_from_one_that_answered_everything() {
+        let mut outcome = outcome();
+        outcome.totals.open_at_end = 0;
+        let report = lines(wishes("ws://127.0.0.1:1/echo"), &outcome);
+        let line = "  Opened 10 of 10 connections in 3.00ms; 0 of 10 open at the end\n";
+        assert!(report.contains(line) && report.contains("Under way at the end: 0"), "{report}");
     }
 
     #[test]
@@ -344,6 +405,6 @@ mod tests {
         (0..10).for_each(|_| outcome.totals.handshakes.record(2_000_000));
         let report = lines(Wishes { mode: Mode::AtOnce, ..wishes("ws://127.0.0.1:1/") }, &outcome);
         assert!(report.contains("  10 of 10 handshakes in 2.00s\n"), "{report}");
-        assert!(report.contains("Handshakes/sec:       5.00\n"), "{report}");
+        assert!(report.contains("Handshakes/sec:      5.00\n"), "{report}");
     }
 }
