@@ -90,6 +90,9 @@ trait Running: Send + Sync {
     fn cut_requests_off(&self);
     fn cut_connections_off(&self);
     fn stop_pollers(&self);
+    /// The room that each poller has for jobs and for connections.
+    #[cfg(test)]
+    fn room(&self) -> Vec<(usize, usize)>;
 }
 
 struct RunningFront<A: App> {
@@ -217,6 +220,11 @@ impl FrontHandle {
         drained
     }
 
+    #[cfg(test)]
+    pub(super) fn room(&self) -> Vec<(usize, usize)> {
+        self.front.room()
+    }
+
     fn wait_for_the_last(&self, deadline: Instant) -> bool {
         while self.connections() > 0 && Instant::now() < deadline {
             time::sleep(DRAIN_CHECK);
@@ -273,6 +281,11 @@ impl<A: App> Running for RunningFront<A> {
         for poller in self.pollers.iter() {
             poller.stop();
         }
+    }
+
+    #[cfg(test)]
+    fn room(&self) -> Vec<(usize, usize)> {
+        self.pollers.iter().map(|poller| poller.room()).collect()
     }
 }
 

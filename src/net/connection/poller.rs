@@ -14,7 +14,7 @@ use slab::Slab;
 use super::http::HttpState;
 use super::io::Readiness;
 use super::link::{Body, Link, Protocol, ShortTick, NEVER};
-use super::runners::Ready as ReadyJobs;
+use super::runners::{Ready as ReadyJobs, ROOM_KEPT};
 use super::turns::Turns;
 use crate::net::app::App;
 use crate::net::buffers::Buffers;
@@ -258,6 +258,7 @@ impl<A: App> Poller<A> {
             // What was ready when there were too many coroutines.
             let _ = self.send_runner_to_the_ready();
             if !ready.more && in_turn.is_empty() {
+                in_turn.shrink_to(ROOM_KEPT);
                 return;
             }
             time::yield_now();
@@ -332,6 +333,24 @@ impl<A: App> Poller<A> {
             if wheel.is_empty() {
                 self.set.set_ticking(false);
             }
+        }
+        self.give_up_room();
+    }
+
+    /// For how many jobs and connections it has room without taking any more memory.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> (usize, usize) {
+        (self.ready.room(), self.links.lock().slab.capacity())
+    }
+
+    /// A burst does not hold its memory for ever. As a rule a tick comes after the last connection has gone: the wheel still
+    /// has its reminder.
+    fn give_up_room(&self) {
+        self.ready.shrink();
+        let mut links = self.links.lock();
+        // Those that are there cannot be moved.
+        if links.slab.is_empty() && links.slab.capacity() > ROOM_KEPT {
+            links.slab = Slab::new();
         }
     }
 }

@@ -41,6 +41,9 @@ const IN_A_ROW: usize = 32;
 /// job's, so it ends.
 const HOOKS: usize = 1;
 
+/// For so many jobs there is room in any case.
+pub(super) const ROOM_KEPT: usize = 64;
+
 /// What of one worker has something to do, and nobody who does it.
 pub(crate) struct Ready<A: App>(Mutex<Line<A>>);
 
@@ -69,6 +72,18 @@ impl<A: App> Line<A> {
 impl<A: App> Default for Ready<A> {
     fn default() -> Self {
         Ready(Mutex::new(Line { jobs: VecDeque::new(), runner_comes: false, row_has_ended: false }))
+    }
+}
+
+impl<A: App> Ready<A> {
+    /// Gives up the room that a burst took.
+    pub(super) fn shrink(&self) {
+        self.0.lock().jobs.shrink_to(ROOM_KEPT);
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.0.lock().jobs.capacity()
     }
 }
 

@@ -15,6 +15,45 @@ fn an_idle_connection_keeps_little() {
     assert!(own <= 80, "{own} bytes that its driver leaves behind");
 }
 
+/// So many requests lie unread when the workers come to look, for each of them.
+const BURST: usize = 300;
+
+#[test]
+fn a_burst_of_requests_and_connections_gives_its_room_back() {
+    let server = Server::start(NetOptions::default());
+    let workers = crate::runtime::start(Default::default()).workers();
+    let (held, is_held) = mpsc::channel();
+    let connections = (BURST * workers.len()) as u64;
+    let mut clients: Vec<_> = (0..connections).map(|_| server.connect()).collect();
+    server.wait_until("the connections", |status| status.connections == connections && status.driven == 0);
+    let releases: Vec<_> = workers
+        .map(|worker| {
+            let (held, (release, released)) = (held.clone(), mpsc::channel::<()>());
+            // It blocks the worker on purpose, so that it finds all of them at once.
+            crate::runtime::spawn_on(worker, move || {
+                held.send(()).unwrap();
+                released.recv().unwrap();
+            });
+            is_held.recv().unwrap();
+            release
+        })
+        .collect();
+    clients.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    drop(releases);
+    assert!(clients.iter_mut().all(|client| client.answer().status == 200));
+    let wait_until = |what: &str, holds: &dyn Fn(&(usize, usize)) -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        while !server.front.room().iter().all(holds) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", server.front.room());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    wait_until("room for connections is kept while there are any", &|&(_, links)| links >= BURST);
+    wait_until("the room for jobs is given up", &|&(jobs, _)| jobs < BURST);
+    drop(clients);
+    wait_until("the room for connections is given up, too", &|&(_, links)| links < BURST);
+}
+
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
