@@ -16,8 +16,8 @@ use crate::net::mini::{MiniOptions, MiniServer};
 use crate::net::{Front, NetOptions};
 use crate::observe::{Health, RequestCounts};
 use crate::runtime::watchdog::{Watchdog, WatchdogOptions};
-use crate::runtime::{self, Pool, PoolError, PoolOptions, RuntimeOptions};
-use crate::session::{SessionHub, SessionOptions};
+use crate::runtime::{self, spawn_on, AnyError, Pool, PoolError, PoolOptions, Runtime, RuntimeOptions};
+use crate::session::{self, SessionHub, SessionOptions};
 
 /// A packet that is in its sandbox for longer than this is reported: its own 20 ms are over.
 const SLOW_PACKET: Duration = Duration::from_millis(100);
@@ -41,6 +41,9 @@ pub enum ServeError {
     /// The pool could not be made.
     #[error("the pool of sandboxes: {0}")]
     Pool(#[from] PoolError),
+    /// A worker could not process a packet of its own.
+    #[error("warming up: {0}")]
+    WarmUp(AnyError),
     /// The signals that stop the server could not be waited for.
     #[error("waiting for SIGTERM: {0}")]
     Signals(#[source] io::Error),
@@ -92,6 +95,7 @@ impl Server {
             .map_err(listen_error("listen", config.listen))?;
         let addr = listener.local_addr().map_err(listen_error("listen", config.listen))?;
 
+        warm_up(runtime)?;
         let pool = Pool::new(pool_options(&config, workers), || AudioSandbox::new(Settings::default()))?;
         let watchdog = Watchdog::start(WatchdogOptions::default().stall_limit(config.stall_limit));
         let sessions = SessionOptions {
@@ -182,6 +186,18 @@ impl Server {
         );
         let _ = io::stdout().flush();
     }
+}
+
+/// Has every worker ready for its first packet. Before the pool is made: its sandboxes get the memory that this one frees.
+fn warm_up(runtime: &Runtime) -> Result<(), ServeError> {
+    let warming: Vec<_> = runtime
+        .workers()
+        .map(|worker| spawn_on(worker, || session::warm_up(Settings::default()).map_err(AnyError::from)))
+        .collect();
+    warming
+        .into_iter()
+        .try_for_each(|worker| worker.join().unwrap_or_else(|ended| Err(ended.into())))
+        .map_err(ServeError::WarmUp)
 }
 
 fn pool_options(config: &ServerConfig, workers: usize) -> PoolOptions {

@@ -309,6 +309,38 @@ struct Buffers {
     answer: Packets,
 }
 
+/// Has the current worker ready for its first packet: takes some through a sandbox of its own, on the deep stack and with
+/// the buffers that packets have. The pages of memory and of the program that a packet needs are there then, and the first
+/// client does not wait for them.
+///
+/// # Errors
+/// What speaks against any packet: libopus cannot be initialised.
+pub fn warm_up(template: Settings) -> Result<(), SandboxError> {
+    deep_stack::run(|| {
+        let mut sandbox = AudioSandbox::new(template)?;
+        deep_stack::scratch(|Buffers { scratch, answer }| {
+            let rate_hz = template.sample_rate().hz();
+            let channels = template.channel_count();
+            let samples = rate_hz as usize / 50 * channels;
+            let mut packet = Packets::default();
+            for number in 0..WARMING_PACKETS {
+                // A saw-tooth: a voice's harmonics.
+                let tone = (number * samples..(number + 1) * samples)
+                    .map(|at| 0.3 * ((at / channels) as f32 * 150.0 / rate_hz as f32).fract() - 0.15);
+                sandbox.encode(&tone.collect::<Vec<_>>(), scratch, &mut packet)?;
+                for packet in packet.iter() {
+                    sandbox.process(packet, scratch, answer)?;
+                }
+            }
+            sandbox.reset()
+        })
+    })
+}
+
+/// So many packets of 20 ms a worker warms up with: the codec and the stages do not do the same with the first one as
+/// with those that come behind it.
+const WARMING_PACKETS: usize = 5;
+
 /// Runs `f` in a sandbox, on the deep stack; what goes wrong comes back as its message.
 pub(super) fn try_in(
     lease: &mut Lease<AudioSandbox>,
@@ -366,5 +398,19 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn a_worker_warms_up_with_packets_on_the_deep_stack_and_with_the_buffers_that_clients_packets_have() {
+        let answered = crate::runtime::spawn(|| {
+            // Whatever another test has left there.
+            let answer_bytes =
+                || deep_stack::run(|| deep_stack::scratch(|buffers: &mut Buffers| buffers.answer.bytes()));
+            deep_stack::run(|| deep_stack::scratch(|buffers: &mut Buffers| buffers.answer.clear()));
+            assert_eq!(answer_bytes(), 0);
+            warm_up(Settings::default()).unwrap();
+            answer_bytes()
+        });
+        assert!(answered.join().unwrap() > 10, "a tone takes more than silence");
     }
 }

@@ -17,7 +17,7 @@ mod packet;
 mod spurt;
 mod totals;
 
-pub use audio::Session;
+pub use audio::{warm_up, Session};
 pub use hub::{SessionHub, SessionOptions};
 pub use packet::PacketPool;
 pub use spurt::Spurt;
