@@ -1,10 +1,10 @@
 //! Read buffers, held only while there is something in them.
 
-use object_pool::Pool;
+use object_pool::{Pool, Reusable};
 
 /// The size of a read buffer: many small messages, or a good piece of a large one, with one system call.
 pub(crate) const BUFFER_BYTES: usize = 16 * 1024;
-/// Buffers beyond this number are freed when they come back: a burst does not hold its memory for ever.
+/// Buffers beyond this number do not stay: a burst does not hold its memory for ever.
 const MAX_IDLE: usize = 128;
 
 /// A worker's read buffers.
@@ -26,8 +26,16 @@ impl Buffers {
 
     /// Gives a buffer back. One that is not of the usual size is freed.
     pub(crate) fn give(&self, buffer: Vec<u8>) {
-        if buffer.capacity() == BUFFER_BYTES && self.pool.len() < MAX_IDLE {
+        if buffer.capacity() == BUFFER_BYTES {
             self.pool.attach(buffer);
+        }
+    }
+
+    /// Frees those that a burst has left. To be called now and then: to ask each time one is given would take as long as the
+    /// giving.
+    pub(crate) fn trim(&self) {
+        while self.pool.len() > MAX_IDLE {
+            drop(self.pool.try_pull().map(Reusable::detach));
         }
     }
 }

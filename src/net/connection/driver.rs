@@ -82,10 +82,9 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant
             Ok(leave @ (Leave::Park | Leave::Call)) => {
                 body.readiness = driver.readiness;
                 let parks = leave == Leave::Park;
+                driver.waiter = None;
                 // An endpoint may have had it made as well.
-                if driver.waiter.take().is_some() || parks {
-                    *link.waiter.lock() = None;
-                }
+                link.drop_driver_waiter();
                 if parks {
                     link.end_driving();
                 }

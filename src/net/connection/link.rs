@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use crossbeam::atomic::AtomicCell;
@@ -55,7 +55,9 @@ pub(crate) struct Link<A: App> {
     /// `Some` while the connection is parked, and until the driver that was started has taken it.
     pub(crate) body: AtomicCell<Option<Box<Body<A>>>>,
     /// Where the driver waits; `None` until it first does.
-    pub(crate) waiter: Mutex<Option<Arc<Waiter>>>,
+    waiter: Mutex<Option<Arc<Waiter>>>,
+    /// Whether there is one: for the driver, which alone makes it and takes it away.
+    has_waiter: AtomicBool,
     /// Messages from elsewhere.
     queue: Mutex<Queue>,
     /// When the driver wants to be reminded, in the poller's milliseconds; [`NEVER`] if not.
@@ -136,6 +138,7 @@ impl<A: App> Link<A> {
             token,
             body: AtomicCell::new(Some(Box::new(body))),
             waiter: Mutex::new(None),
+            has_waiter: AtomicBool::new(false),
             queue: Mutex::new(Queue::Empty),
             deadline: AtomicU64::new(NEVER),
             reminder: AtomicU32::new(ShortTick::NEVER),
@@ -149,10 +152,7 @@ impl<A: App> Link<A> {
         match self.state.signal(flags) {
             // Its driver may wait for something that is not the socket, and that it wants no more.
             Duty::None if flags.intersects(Flags::LEAVING | Flags::SHUTDOWN) => {
-                let waiter = self.waiter.lock().clone();
-                if let Some(waiter) = waiter {
-                    waiter.unpark();
-                }
+                self.wake_driver();
             }
             Duty::None => {}
             duty => self.poller.perform(duty, self),
@@ -161,7 +161,24 @@ impl<A: App> Link<A> {
 
     /// Where its driver waits, which alone asks: made when it first does.
     pub(crate) fn driver_waiter(&self) -> Arc<Waiter> {
+        self.has_waiter.store(true, Ordering::Relaxed);
         Arc::clone(self.waiter.lock().get_or_insert_with(Waiter::new))
+    }
+
+    /// Takes it away, if there is one: the driver goes.
+    pub(crate) fn drop_driver_waiter(&self) {
+        if self.has_waiter.load(Ordering::Relaxed) {
+            self.has_waiter.store(false, Ordering::Relaxed);
+            *self.waiter.lock() = None;
+        }
+    }
+
+    /// Has its driver look again, should it wait.
+    pub(crate) fn wake_driver(&self) {
+        let waiter = self.waiter.lock().clone();
+        if let Some(waiter) = waiter {
+            waiter.unpark();
+        }
     }
 
     /// Has [`Flags::TIMER`] signalled once `deadline` (in the poller's milliseconds) has passed.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::iter;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -206,13 +207,8 @@ impl<A: App> Poller<A> {
     fn perform_here(&self, duty: Duty, link: &Arc<Link<A>>) {
         match duty {
             Duty::None => {}
-            Duty::Wake => {
-                let waiter = link.waiter.lock().clone();
-                if let Some(waiter) = waiter {
-                    waiter.unpark();
-                }
-            }
-            Duty::Start => link.poller.have_driven(link),
+            Duty::Wake => link.wake_driver(),
+            Duty::Start => link.poller.have_driven(iter::once(Arc::clone(link))),
         }
     }
 
@@ -222,6 +218,7 @@ impl<A: App> Poller<A> {
     fn drain(self: &Arc<Self>, in_turn: &mut VecDeque<InTurn<A>>) {
         let (mut events, mut ready, mut due) = (Vec::new(), Ready::default(), Vec::new());
         let mut links: Vec<(Arc<Link<A>>, Flags)> = Vec::new();
+        let mut starting = Vec::new();
         for look in 1.. {
             self.set.look(&mut events, &mut ready);
             {
@@ -234,10 +231,14 @@ impl<A: App> Poller<A> {
             for (link, flags) in links.drain(..) {
                 if flags.intersects(Flags::LEAVING) {
                     in_turn.push_back((link, flags));
-                } else {
-                    link.signal(flags);
+                    continue;
+                }
+                match link.state.signal(flags) {
+                    Duty::Start => starting.push(link),
+                    duty => self.perform_here(duty, &link),
                 }
             }
+            self.have_driven(starting.drain(..));
             if ready.woken {
                 // In this order: what is pushed after the queue was found empty writes the eventfd again.
                 self.woken.swap(false, Ordering::AcqRel);
@@ -347,6 +348,7 @@ impl<A: App> Poller<A> {
     /// has its reminder.
     fn give_up_room(&self) {
         self.ready.shrink();
+        self.buffers.trim();
         let mut links = self.links.lock();
         // Those that are there cannot be moved.
         if links.slab.is_empty() && links.slab.capacity() > ROOM_KEPT {

@@ -88,22 +88,26 @@ impl<A: App> Ready<A> {
 }
 
 impl<A: App> Poller<A> {
-    /// Has `link`, which has something to do, driven. On the poller's own worker.
-    pub(crate) fn have_driven(self: &Arc<Self>, link: &Arc<Link<A>>) {
-        let wants_a_runner = {
+    /// Has `links`, which have something to do, driven. On the poller's own worker.
+    pub(crate) fn have_driven(self: &Arc<Self>, links: impl Iterator<Item = Arc<Link<A>>>) {
+        let (others, wants_a_runner) = {
             let mut line = self.ready.0.lock();
-            line.jobs.push_back(Job::Drive(Arc::clone(link)));
-            line.wants_a_runner()
+            let others = line.jobs.len();
+            line.jobs.extend(links.map(Job::Drive));
+            (others, line.wants_a_runner())
         };
         if !wants_a_runner {
             return;
         }
         if let Err(error) = self.send_runner() {
-            // It is still the last: nothing of this worker has run meanwhile.
-            self.ready.0.lock().jobs.pop_back();
-            tracing::warn!("a connection is cut off: {error}");
-            link.shut_down();
-            self.abandon(link);
+            // They are still the last: nothing of this worker has run meanwhile.
+            let given_up = self.ready.0.lock().jobs.split_off(others);
+            for job in given_up {
+                let Job::Drive(link) = job else { continue };
+                tracing::warn!("a connection is cut off: {error}");
+                link.shut_down();
+                self.abandon(&link);
+            }
         }
     }
 
