@@ -77,7 +77,7 @@ def table(rows: list) -> str:
 
 def is_soak(row) -> bool:
     """Whether it is about what is left over."""
-    return "memory_after" in row.figures
+    return "after_to_fresh" in row.figures
 
 
 def rate_table(rows: list) -> str:
@@ -119,16 +119,17 @@ def rate_table(rows: list) -> str:
 def soak_table(rows: list) -> str:
     """What long load leaves over, with what it is compared to."""
     out = [
-        "| load | streams | program | answers a second | MB fresh | MB before | MB after | ratio | descriptors left over | leases left over |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| load | streams | program | answers a second | MB fresh | MB before | MB after | of fresh | of before | descriptors left over | leases left over |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         kept = row.figures
         megabytes = [f"{kept[name] / 1e6:.1f}" for name in ("bytes_fresh", "bytes_before", "bytes_after")]
         cells = [row.scenario, f"{row.connections:,}", f"**{row.program}**", f"{kept['per_second']:,.0f}", *megabytes]
-        cells += [f"{kept['memory_after']:.3f}", str(kept["files_left"]), str(kept["leases_left"])]
+        cells += [f"{kept[name]:.3f}" for name in ("after_to_fresh", "after_to_before")]
+        cells += [str(kept["files_left"]), str(kept["leases_left"])]
         out.append("| " + " | ".join(cells) + " |")
-    out.append("\nAnswers a second: under the load. MB: resident memory in millions of bytes; ratio: after over before.")
+    out.append("\nAnswers a second: under the load. MB: resident memory in millions of bytes; of fresh, of before: after over it.")
     out += [f"\n{row.about} The server was `{row.commands[0]}`." for row in rows]
     return "\n".join(out) + "\n"
 

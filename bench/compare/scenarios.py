@@ -189,15 +189,19 @@ def soak(bench: Bench, times: Times) -> None:
         "bytes_fresh": fresh,
         "bytes_before": before[0],
         "bytes_after": after[0],
-        "memory_after": after[0] / before[0],
+        "after_to_fresh": after[0] / fresh,
+        "after_to_before": after[0] / before[0],
         "files_left": after[1] - before[1],
         "leases_left": leased,
     }
     kept = row.figures
-    bench.say(f"  memory {kept['memory_after']:.3f} of before, {kept['files_left']} files and {leased} leases left over")
+    bench.say(
+        f"  memory {kept['after_to_fresh']:.3f} of fresh, {kept['after_to_before']:.3f} of before, "
+        f"{kept['files_left']} files and {leased} leases left over"
+    )
     row.about = (
         f"Fresh: the server without any load yet. Before: after {times.short} s of the same load and {times.silence} s of "
-        "silence, so what is built at the first load and kept is in it, and the ratio is to this. After: when there had been "
+        "silence, so what is built at the first load and kept is in it. After: when there had been "
         f"silence for {times.silence} s again."
     )
     bench.rows.append(row)

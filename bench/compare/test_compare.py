@@ -200,7 +200,8 @@ class Soak(unittest.TestCase):
         bench = self.soak(*[of_tool(work="opus", recognised=1)] * 2)
         kept = bench.rows[0].figures
         self.assertEqual([kept[name] for name in ("bytes_fresh", "bytes_before", "bytes_after")], [10, 20, 22])
-        self.assertEqual((kept["memory_after"], kept["files_left"], bench.failures), (1.1, 0, []))
+        ratios = kept["after_to_fresh"], kept["after_to_before"]
+        self.assertEqual((ratios, kept["files_left"], bench.failures), ((2.2, 1.1), 0, []))
 
     def test_the_commands_of_both_loads_are_told_behind_the_servers(self):
         bench = self.soak(*[of_tool(work="opus", recognised=1)] * 2)
@@ -236,10 +237,10 @@ class Published(unittest.TestCase):
         self.assertEqual([report.workers_name(workers) for workers in (1, 2, 8)], ["one-worker", "two-workers", "8-workers"])
 
     def test_a_soak_has_a_table_of_its_own(self):
-        kept = {"per_second": 6000.0, "bytes_fresh": 9e6, "bytes_before": 50e6, "bytes_after": 55e6, "memory_after": 1.1, "files_left": 0}
-        row = Row("600 s of full load", "sandpool", 400, kept | {"leases_left": 0}, ["sandpool serve"], "Before: so.")
+        kept = {"per_second": 6000.0, "bytes_fresh": 9e6, "bytes_before": 50e6, "bytes_after": 55e6, "files_left": 0}
+        row = Row("600 s of full load", "sandpool", 400, kept | {"after_to_fresh": 6.11, "after_to_before": 1.1, "leases_left": 0}, ["sandpool serve"], "Before: so.")
         table = report.table([row])
-        self.assertIn("| 600 s of full load | 400 | **sandpool** | 6,000 | 9.0 | 50.0 | 55.0 | 1.100 | 0 | 0 |", table)
+        self.assertIn("| 600 s of full load | 400 | **sandpool** | 6,000 | 9.0 | 50.0 | 55.0 | 6.110 | 1.100 | 0 | 0 |", table)
         self.assertIn("Before: so. The server was `sandpool serve`.", table)
         self.assertNotIn("least/median", table)
 
@@ -247,7 +248,7 @@ class Published(unittest.TestCase):
         rates = report.table([Row("echo", "x", 10, measure.figures(of_tool(), 1))])
         for head in ("A second:", "A CPU second:", "Least/median:"):
             self.assertIn(head, rates.split("\n\n")[1])
-        kept = dict.fromkeys(("per_second", "bytes_fresh", "bytes_before", "bytes_after", "memory_after", "files_left", "leases_left"), 1)
+        kept = dict.fromkeys(("per_second", "bytes_fresh", "bytes_before", "bytes_after", "after_to_fresh", "after_to_before", "files_left", "leases_left"), 1)
         self.assertIn("Answers a second: under the load.", report.table([Row("soak", "x", 1, kept, ["x"])]))
 
     def test_a_header_says_of_how_many_rounds_the_figures_are(self):
