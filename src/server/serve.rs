@@ -188,7 +188,7 @@ impl Server {
     }
 }
 
-/// Has every worker ready for its first packet. Before the pool is made: its sandboxes get the memory that this one frees.
+/// Has every worker ready for its first packet. Before the pool is made: its sandboxes get the memory that these free.
 fn warm_up(runtime: &Runtime) -> Result<(), ServeError> {
     let warming: Vec<_> = runtime
         .workers()
@@ -196,7 +196,7 @@ fn warm_up(runtime: &Runtime) -> Result<(), ServeError> {
         .collect();
     warming
         .into_iter()
-        .try_for_each(|worker| worker.join().unwrap_or_else(|ended| Err(ended.into())))
+        .try_for_each(|warmed| warmed.join().unwrap_or_else(|ended| Err(ended.into())))
         .map_err(ServeError::WarmUp)
 }
 

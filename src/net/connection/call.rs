@@ -144,7 +144,7 @@ pub(crate) fn call<A: App>(
             reserved: Charge::default(),
         }
     });
-    driver.asked = Some(Arc::clone(&call));
+    driver.to_answer = Some(Arc::clone(&call));
     Ok(Pending { call, has_outcome: false })
 }
 

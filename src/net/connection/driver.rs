@@ -27,7 +27,7 @@ pub(crate) enum Leave {
     Upgraded,
     /// The connection is at its end and everything has been written: say goodbye and close.
     Close,
-    /// The client is gone, or is cut off.
+    /// The client is gone or is cut off, or there is nothing left to say goodbye for.
     Drop,
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct Driver<'a, A: App> {
     worked: usize,
     /// Where it waits for its next turn; `None` until it first does.
     place: Option<Arc<Place>>,
-    /// What was asked, and is to be answered once the connection is parked.
-    pub(crate) asked: Option<Arc<Call<A>>>,
+    /// The request that is to be answered once the connection is parked.
+    pub(crate) to_answer: Option<Arc<Call<A>>>,
 }
 
 /// Drives `link`, whose body lies in it, until it parks or ends. If it parks for a request, that request's handler is to be
@@ -91,7 +91,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant
                 // The body is in its place before anybody can be told to take it.
                 link.body.store(Some(body));
                 if link.state.park(if parks { PARKED_INTEREST } else { CALLING_INTEREST }) {
-                    return driver.asked.take().map(|call| (call, driver.looked));
+                    return driver.to_answer.take().map(|call| (call, driver.looked));
                 }
                 body = link.body.take()?;
                 if parks {
@@ -126,7 +126,7 @@ impl<'a, A: App> Driver<'a, A> {
     fn new(link: &'a Arc<Link<A>>, readiness: Readiness) -> Driver<'a, A> {
         let looked = Instant::now();
         let now = link.poller.millis_at(looked);
-        Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None, asked: None }
+        Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None, to_answer: None }
     }
 
     /// Looks at the clock; how long the last look is ago.

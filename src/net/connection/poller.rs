@@ -238,7 +238,9 @@ impl<A: App> Poller<A> {
                     duty => self.perform_here(duty, &link),
                 }
             }
-            self.have_driven(starting.drain(..));
+            if !starting.is_empty() {
+                self.have_driven(starting.drain(..));
+            }
             if ready.woken {
                 // In this order: what is pushed after the queue was found empty writes the eventfd again.
                 self.woken.swap(false, Ordering::AcqRel);

@@ -41,7 +41,7 @@ const IN_A_ROW: usize = 32;
 /// job's, so it ends.
 const HOOKS: usize = 1;
 
-/// For so many jobs there is room in any case.
+/// Room for so many jobs, or connections, is not given up.
 pub(super) const ROOM_KEPT: usize = 64;
 
 /// What of one worker has something to do, and nobody who does it.
@@ -130,7 +130,7 @@ impl<A: App> Poller<A> {
         }
     }
 
-    /// By who was told that one is wanted.
+    /// Sends one that [`Line::wants_a_runner`] has told the caller to send.
     fn send_runner(self: &Arc<Self>) -> Result<(), SpawnError> {
         let runner = Arc::new(Runner {
             poller: Arc::clone(self),
@@ -184,11 +184,11 @@ fn do_jobs<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
     for in_a_row in 1.. {
         let Some(job) = this.next() else { return };
         let mut others_are_due = in_a_row >= IN_A_ROW;
-        let asked = match job {
+        let to_answer = match job {
             Job::Drive(link) => this.drive(link),
             Job::Respond(call) => Some((call, Instant::now())),
         };
-        if let Some((call, now)) = asked {
+        if let Some((call, now)) = to_answer {
             if !is_as_started(HOOKS) {
                 this.leave_to_the_next(call);
                 return;
@@ -231,9 +231,9 @@ impl<A: App> Runner<A> {
 
     fn drive(&self, link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant)> {
         self.driven.store(link.token, Ordering::Relaxed);
-        let asked = drive(link);
+        let to_answer = drive(link);
         self.driven.store(NEVER, Ordering::Relaxed);
-        asked
+        to_answer
     }
 
     /// The application has left something in this coroutine: a handler that begins here would see it.

@@ -24,6 +24,10 @@ const QUEUE_ROUNDS: usize = 4;
 /// Answers to messages that came together are sent together, up to about so many bytes.
 const BATCH_BYTES: usize = 16 * 1024;
 
+/// So much in all the kernel has surely sent, and does not keep for a client that reads nothing: it fits the least window
+/// that one has.
+const SURELY_SENT: u16 = 1_024;
+
 /// What a WebSocket connection keeps between its drivers. It is small: an idle connection has nothing but this.
 pub(crate) struct SocketState<S> {
     core: Core<S>,
@@ -36,6 +40,8 @@ struct Core<S> {
     endpoint: S,
     is_open: bool,
     pinged: bool,
+    /// How many bytes have been written, or the most that can be told.
+    written: u16,
     /// Set once the connection is to end: why, and until when the client may take its part in it.
     closing: Option<Closing>,
     /// When the client was last heard of, in the poller's milliseconds.
@@ -65,7 +71,7 @@ impl<S: Endpoint> SocketState<S> {
     pub(crate) fn new(endpoint: S, input: Vec<u8>, now: u64, options: &NetOptions) -> SocketState<S> {
         let transport = Transport::new(endpoint.max_message(), input, options);
         SocketState {
-            core: Core { endpoint, is_open: false, pinged: false, closing: None, heard: now },
+            core: Core { endpoint, is_open: false, pinged: false, written: 0, closing: None, heard: now },
             transport: Some(Box::new(transport)),
         }
     }
@@ -236,6 +242,7 @@ impl<A: App> Session<'_, '_, A> {
         }
         let Ok(written) = self.driver.write(transport.output.unwritten(), &[]) else { return false };
         transport.output.advance(written);
+        self.state.written = self.state.written.saturating_add(written.try_into().unwrap_or(u16::MAX));
         if transport.output.len() == 0 {
             transport.pace.end();
         } else {
@@ -285,8 +292,11 @@ impl<A: App> Session<'_, '_, A> {
             if is_awaited && now < closing.due {
                 return None;
             }
-            // Where nothing is unread, and nothing will come, there is nothing for which the socket would have to linger.
-            let is_over = closing.client == ClientsPart::Done && !self.has_more_to_read();
+            // Where nothing is unread or unsent, there is nothing for which the socket would have to linger. What is unsent
+            // would leave all limits with it, and be thrown away by the kernel at the next pong of the client.
+            let is_over = closing.client == ClientsPart::Done
+                && !self.has_more_to_read()
+                && self.state.written <= SURELY_SENT;
             return Some(Step::Leave(if all_written && !is_over { Leave::Close } else { Leave::Drop }));
         }
         if !may_be_silent {

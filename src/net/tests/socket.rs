@@ -127,6 +127,28 @@ fn a_client_that_sends_on_behind_its_close_frame_gets_the_answer_all_the_same() 
 }
 
 #[test]
+fn what_a_client_has_not_read_when_both_have_closed_is_kept_for_it_and_counts_as_a_connection() {
+    let server = Server::start(NetOptions::default().close_timeout(Duration::from_secs(3_600)));
+    let mut socket = server.socket("/echo");
+    // More than a client that reads nothing has room for, less than the kernel takes from the server.
+    let messages: Vec<_> = (0..20_u8).map(|number| vec![number; 16 * 1024]).collect();
+    for message in &messages {
+        socket.send(Client::binary(message.clone())).unwrap();
+    }
+    socket.close(None).unwrap();
+    assert_eq!(server.next_event(), Event::Closed(Closed::ByPeer(None)));
+    // A ping may lie between what is unread: it is answered whoever has closed (RFC 6455, section 5.5.2).
+    socket.get_mut().write_all(&[0x8A, 0x80, 0, 0, 0, 0]).unwrap();
+    server.wait_until("all but the end", |status| status.connections == 1 && status.driven == 0);
+    for message in &messages {
+        assert!(socket.read().unwrap() == Client::binary(message.clone()), "{}", message[0]);
+    }
+    assert_eq!(close_code(&mut socket), None);
+    drop(socket);
+    server.wait_until("the end", |status| status.connections == 0);
+}
+
+#[test]
 fn an_upgrade_that_is_refused_is_answered_and_the_connection_stays_http() {
     let server = Server::start(NetOptions::default());
     let mut client = server.connect();
