@@ -92,8 +92,9 @@ macro_rules! run_tasks {
                         let (pool, started) = (pool.clone(), Arc::clone(&started));
                         tokio::spawn(async move {
                             started.fetch_add(1, Ordering::AcqRel);
+                            // Who spun here would wait for ever for another one in the queue of its own worker.
                             while started.load(Ordering::Acquire) < threads {
-                                std::hint::spin_loop();
+                                tokio::task::yield_now().await;
                             }
                             for _ in 0..<$sandbox>::OPERATIONS / threads {
                                 $round(&pool).await;
