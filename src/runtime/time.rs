@@ -4,7 +4,7 @@
 //! wait here ends at the worker where it began (see `waiter`), and its time-outs are the runtime's own (see `timer`).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use may::coroutine;
 
@@ -51,9 +51,9 @@ pub fn yield_now() {
     resumed();
 }
 
-/// Whether this worker has not looked at its sockets for a millisecond.
-pub(crate) fn sockets_are_due() -> bool {
-    WorkerId::current().is_some_and(worker::poll_is_due)
+/// Whether this worker, at `now`, has not looked at its sockets for a millisecond.
+pub(crate) fn sockets_are_due(now: Instant) -> bool {
+    WorkerId::current().is_some_and(|worker| worker::poll_is_due_at(worker, now))
 }
 
 /// To be called by whoever was woken by a socket: this worker has looked at them just now.
@@ -173,7 +173,6 @@ mod tests {
     use super::*;
     use crate::runtime::{spawn, spawn_on, start, Ended};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    use std::time::Instant;
 
     #[test]
     fn a_coroutine_that_only_yields_does_not_keep_its_worker_from_its_sockets() {

@@ -91,7 +91,12 @@ const WAITS_BETWEEN_LOOKS: u32 = 64;
 /// Whether `worker` should look at its sockets before it goes on with its queue: no look has come to its end for a
 /// millisecond.
 pub(super) fn poll_is_due(worker: WorkerId) -> bool {
-    worker.state().is_some_and(|state| state.has_not_looked_for(POLL_PERIOD))
+    poll_is_due_at(worker, Instant::now())
+}
+
+/// The same at `now`.
+pub(super) fn poll_is_due_at(worker: WorkerId, now: Instant) -> bool {
+    worker.state().is_some_and(|state| state.has_not_looked_for(POLL_PERIOD, now))
 }
 
 /// Notes that a wait has ended at `worker`. Whether it should look at its sockets now: coroutines that wake each other keep
@@ -101,7 +106,8 @@ pub(super) fn poll_is_due_after_a_wait(worker: WorkerId) -> bool {
     // Only this worker counts here.
     let waits = state.waits.load(Ordering::Relaxed).wrapping_add(1);
     state.waits.store(waits, Ordering::Relaxed);
-    waits.is_multiple_of(WAITS_BETWEEN_LOOKS) && state.has_not_looked_for(POLL_PERIOD_OF_WAITS)
+    waits.is_multiple_of(WAITS_BETWEEN_LOOKS)
+        && state.has_not_looked_for(POLL_PERIOD_OF_WAITS, Instant::now())
 }
 
 /// Has `waiter` woken after the next look of `worker` at its sockets. The first one to ask for it
@@ -128,7 +134,7 @@ impl AwaitedPoll {
 
 /// Notes that `worker` has looked at its sockets.
 pub(super) fn has_looked(worker: WorkerId) {
-    worker.state().inspect(|state| state.last_poll_nanos.store(clock(), Ordering::Relaxed));
+    worker.state().inspect(|state| state.last_poll_nanos.store(clock(Instant::now()), Ordering::Relaxed));
 }
 
 /// Notes that `worker` has looked at its sockets, and wakes those that wait for it.
@@ -176,10 +182,10 @@ pub(super) fn polls(worker: WorkerId) -> u64 {
     worker.state().map_or(0, |state| state.awaiting_poll.lock().next)
 }
 
-/// Nanoseconds since the first call.
-fn clock() -> u64 {
+/// Nanoseconds from the first call to `now`.
+fn clock(now: Instant) -> u64 {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
-    EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    now.saturating_duration_since(*EPOCH.get_or_init(|| now)).as_nanos() as u64
 }
 
 /// Makes room for the marks of `count` workers. Once a process.
@@ -210,8 +216,8 @@ struct State {
 }
 
 impl State {
-    fn has_not_looked_for(&self, period: Duration) -> bool {
-        clock().saturating_sub(self.last_poll_nanos.load(Ordering::Relaxed)) >= period.as_nanos() as u64
+    fn has_not_looked_for(&self, period: Duration, now: Instant) -> bool {
+        clock(now).saturating_sub(self.last_poll_nanos.load(Ordering::Relaxed)) >= period.as_nanos() as u64
     }
 }
 

@@ -131,18 +131,19 @@ pub(crate) fn call<A: App>(
         front.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
         return Err(Outcome::Refused);
     }
-    let call = Arc::new_cyclic(|call: &Weak<Call<A>>| {
-        // Weak: what lies on a runner's stack is never dropped should that overflow, and the connection is not to be lost.
-        let room = AnswerRoom::of(Weak::clone(call) as Weak<dyn Account>);
-        let request = Some(request.with_answer_room(room));
-        let state = State::Running;
-        Call {
-            link: Arc::clone(driver.link),
-            asked,
-            limits,
-            progress: Mutex::new(Progress { request, state, canceller: None, watch: None, counts: true }),
-            reserved: Charge::default(),
-        }
+    let progress = Progress {
+        request: Some(request),
+        state: State::Running,
+        canceller: None,
+        watch: None,
+        counts: true,
+    };
+    let call = Arc::new(Call {
+        link: Arc::clone(driver.link),
+        asked,
+        limits,
+        progress: Mutex::new(progress),
+        reserved: Charge::default(),
     });
     driver.to_answer = Some(Arc::clone(&call));
     Ok(Pending { call, has_outcome: false })
@@ -204,7 +205,7 @@ impl<A: App> Call<A> {
             .on_expiry(Arc::clone(self) as Arc<dyn OnExpiry>);
         let watchdog = &self.link.poller.front.watchdog;
         let mut progress = self.progress.lock();
-        let request = progress.request.take();
+        let mut request = progress.request.take();
         if !matches!(progress.state, State::Running) {
             drop(progress);
             self.release();
@@ -212,6 +213,10 @@ impl<A: App> Call<A> {
         }
         progress.canceller = Some(canceller.clone());
         progress.watch = Some(watchdog.begin_at(CoroutineId::current(), WorkerId::current(), work, now));
+        if let Some(request) = &mut request {
+            // Weak: what lies on a runner's stack is never dropped should that overflow, and the connection is not to be lost.
+            request.set_answer_room(AnswerRoom::of(Arc::downgrade(self) as Weak<dyn Account>));
+        }
         request
     }
 
@@ -277,7 +282,8 @@ impl<A: App> Account for Call<A> {
 /// Neither the connection nor a runner has it any more.
 impl<A: App> Drop for Call<A> {
     fn drop(&mut self) {
-        self.release();
+        let held = self.progress.get_mut().take_held();
+        self.give_back(held);
         self.reserved.shrink_to(&self.link.poller.front, 0);
     }
 }

@@ -55,15 +55,15 @@ pub(crate) struct Driver<'a, A: App> {
     pub(crate) to_answer: Option<Arc<Call<A>>>,
 }
 
-/// Drives `link`, whose body lies in it, until it parks or ends. If it parks for a request, that request's handler is to be
-/// run; beside it is when the clock was last looked at.
-pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant)> {
+/// Drives `link`, whose body lies in it, from `now` until it parks or ends. If it parks for a request, that request's handler
+/// is to be run; beside it is when the clock was last looked at.
+pub(crate) fn drive<A: App>(link: Arc<Link<A>>, now: Instant) -> Option<(Arc<Call<A>>, Instant)> {
     let mut body = link.body.take()?;
     // With a request that is being answered it has counted as driven all the time.
     if !body.is_calling() {
         link.begin_driving();
     }
-    let mut driver = Driver::new(&link, body.readiness);
+    let mut driver = Driver::new(&link, body.readiness, now);
     loop {
         let leave = catch_unwind(AssertUnwindSafe(|| match &mut body.protocol {
             Protocol::Http(state) => http::run(&mut driver, state),
@@ -123,8 +123,7 @@ pub(crate) fn drive<A: App>(link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant
 }
 
 impl<'a, A: App> Driver<'a, A> {
-    fn new(link: &'a Arc<Link<A>>, readiness: Readiness) -> Driver<'a, A> {
-        let looked = Instant::now();
+    fn new(link: &'a Arc<Link<A>>, readiness: Readiness, looked: Instant) -> Driver<'a, A> {
         let now = link.poller.millis_at(looked);
         Driver { link, readiness, waiter: None, looked, now, worked: 0, place: None, to_answer: None }
     }

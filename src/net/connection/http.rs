@@ -221,10 +221,7 @@ fn serve<A: App>(driver: &mut Driver<'_, A>, state: &mut HttpState<A>, head: Hea
         Err(Unread::Rejected(rejection)) => return Next::Leave(reject(driver, rejection)),
         Err(Unread::Gone) => return Next::Leave(Leave::Drop),
     };
-    let mut request = Request::from_head(head, body);
-    if let Some(peer) = driver.link.peer {
-        request = request.with_peer(peer);
-    }
+    let request = Request::from_head(head, body, driver.link.peer);
     let context = |keep_alive: bool| ResponseContext::new(request.method(), request.version(), keep_alive);
     let asked = Asked {
         route: limits.name,

@@ -151,9 +151,7 @@ impl<A: App> Link<A> {
     pub(crate) fn signal(self: &Arc<Self>, flags: Flags) {
         match self.state.signal(flags) {
             // Its driver may wait for something that is not the socket, and that it wants no more.
-            Duty::None if flags.intersects(Flags::LEAVING | Flags::SHUTDOWN) => {
-                self.wake_driver();
-            }
+            Duty::None if flags.intersects(Flags::LEAVING | Flags::SHUTDOWN) => self.wake_driver(),
             Duty::None => {}
             duty => self.poller.perform(duty, self),
         }

@@ -233,6 +233,7 @@ impl<A: App> Poller<A> {
                     in_turn.push_back((link, flags));
                     continue;
                 }
+                // As `Link::signal` does, but for those that start: they are put into the line together.
                 match link.state.signal(flags) {
                     Duty::Start => starting.push(link),
                     duty => self.perform_here(duty, &link),

@@ -185,7 +185,7 @@ fn do_jobs<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
         let Some(job) = this.next() else { return };
         let mut others_are_due = in_a_row >= IN_A_ROW;
         let to_answer = match job {
-            Job::Drive(link) => this.drive(link),
+            Job::Drive(link) => this.drive(link, Instant::now()),
             Job::Respond(call) => Some((call, Instant::now())),
         };
         if let Some((call, now)) = to_answer {
@@ -201,10 +201,11 @@ fn do_jobs<A: App>(runner: &Weak<Runner<A>>, front: &FrontShared<A>) {
                     Some(again) => this = again,
                     None => return,
                 }
-                if !this.conclude(result.map_err(ended_by)) {
+                let now = Instant::now();
+                others_are_due |= time::sockets_are_due(now);
+                if !this.conclude(result.map_err(ended_by), now) {
                     return;
                 }
-                others_are_due |= time::sockets_are_due();
             }
         }
         if !is_as_started(HOOKS) {
@@ -229,9 +230,9 @@ impl<A: App> Runner<A> {
         Some(job)
     }
 
-    fn drive(&self, link: Arc<Link<A>>) -> Option<(Arc<Call<A>>, Instant)> {
+    fn drive(&self, link: Arc<Link<A>>, now: Instant) -> Option<(Arc<Call<A>>, Instant)> {
         self.driven.store(link.token, Ordering::Relaxed);
-        let to_answer = drive(link);
+        let to_answer = drive(link, now);
         self.driven.store(NEVER, Ordering::Relaxed);
         to_answer
     }
@@ -243,8 +244,8 @@ impl<A: App> Runner<A> {
         let _ = self.poller.send_runner_to_the_ready();
     }
 
-    /// The handler has ended with `result`: has its connection go on. `false`: this coroutine must not.
-    fn conclude(&self, result: Result<Response, Ended>) -> bool {
+    /// The handler has ended at `now` with `result`: has its connection go on. `false`: this coroutine must not.
+    fn conclude(&self, result: Result<Response, Ended>, now: Instant) -> bool {
         let Some(call) = self.call.take() else { return false };
         let is_cancelled = matches!(result, Err(Ended::Cancelled));
         if !call.end(result) {
@@ -262,7 +263,7 @@ impl<A: App> Runner<A> {
         }
         let link = Arc::clone(link);
         drop(call);
-        if let Some((next, _)) = self.drive(link) {
+        if let Some((next, _)) = self.drive(link, now) {
             // Of the others each has its turn before the second request of this one.
             self.poller.ready.0.lock().jobs.push_back(Job::Respond(next));
             let _ = self.poller.send_runner_to_the_ready();

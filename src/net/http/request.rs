@@ -101,14 +101,14 @@ impl Request {
         }
     }
 
-    pub(crate) fn from_head(head: Head, body: Vec<u8>) -> Request {
+    pub(crate) fn from_head(head: Head, body: Vec<u8>, peer: Option<SocketAddr>) -> Request {
         Request {
             method: head.method,
             target: head.target,
             version: head.version,
             headers: head.headers,
             body: body.into(),
-            peer: None,
+            peer,
             answer_room: AnswerRoom::default(),
         }
     }
@@ -137,9 +137,8 @@ impl Request {
         self
     }
 
-    pub(crate) fn with_answer_room(mut self, room: AnswerRoom) -> Request {
+    pub(crate) fn set_answer_room(&mut self, room: AnswerRoom) {
         self.answer_room = room;
-        self
     }
 
     /// The method.

@@ -213,17 +213,7 @@ impl Table {
     /// Enters `work` of `coroutine`; it is over when the [`Watch`] is dropped.
     pub fn begin(&self, coroutine: CoroutineId, worker: Option<WorkerId>, work: Work, now: Instant) -> Watch {
         let shard = &self.shards[self.shard_of(worker)];
-        let slot = shard.slots.lock().insert(Entry {
-            coroutine,
-            worker,
-            began: now,
-            // A limit past the end of time is no limit.
-            soft_at: work.soft_limit.and_then(|limit| now.checked_add(limit)),
-            hard_at: work.hard_limit.and_then(|limit| now.checked_add(limit)),
-            what: work.what,
-            kind: work.kind,
-            on_expiry: work.on_expiry,
-        });
+        let slot = shard.slots.lock().insert(Entry { coroutine, worker, began: now, work });
         Watch { shard: Arc::clone(shard), slot, coroutine }
     }
 
@@ -329,25 +319,21 @@ struct Entry {
     coroutine: CoroutineId,
     worker: Option<WorkerId>,
     began: Instant,
-    /// `None` when there is none, or when it has been reported.
-    soft_at: Option<Instant>,
-    /// `None` when there is none, or when it has been reported.
-    hard_at: Option<Instant>,
-    what: Label,
-    kind: Kind,
-    on_expiry: Option<Arc<dyn OnExpiry>>,
+    /// A limit that has been reported is not in it any more.
+    work: Work,
 }
 
 impl Entry {
     fn check(&mut self, now: Instant) -> Option<Finding> {
-        if self.hard_at.is_some_and(|limit| limit <= now) {
-            self.hard_at = None;
-            self.soft_at = None;
-            let on_expiry = self.on_expiry.take();
+        let age = now.saturating_duration_since(self.began);
+        if self.work.hard_limit.is_some_and(|limit| limit <= age) {
+            self.work.hard_limit = None;
+            self.work.soft_limit = None;
+            let on_expiry = self.work.on_expiry.take();
             return Some(Finding { limit: Limit::Hard, entry: self.view(now), on_expiry });
         }
-        if self.soft_at.is_some_and(|limit| limit <= now) {
-            self.soft_at = None;
+        if self.work.soft_limit.is_some_and(|limit| limit <= age) {
+            self.work.soft_limit = None;
             return Some(Finding { limit: Limit::Soft, entry: self.view(now), on_expiry: None });
         }
         None
@@ -357,8 +343,8 @@ impl Entry {
         EntryView {
             coroutine: self.coroutine,
             worker: self.worker,
-            what: self.what.clone(),
-            kind: self.kind,
+            what: self.work.what.clone(),
+            kind: self.work.kind,
             age: now.saturating_duration_since(self.began),
         }
     }
@@ -398,7 +384,7 @@ struct Slots {
 
 impl Slots {
     fn insert(&mut self, entry: Entry) -> u32 {
-        self.requests += usize::from(entry.kind == Kind::Request);
+        self.requests += usize::from(entry.work.kind == Kind::Request);
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
             // Entries are far larger than a byte: memory ends long before the numbers do.
@@ -412,7 +398,7 @@ impl Slots {
     fn remove(&mut self, index: u32) -> Option<Entry> {
         let entry = self.slots[index as usize].take()?;
         self.vacant.push(index);
-        self.requests -= usize::from(entry.kind == Kind::Request);
+        self.requests -= usize::from(entry.work.kind == Kind::Request);
         Some(entry)
     }
 
