@@ -26,7 +26,7 @@ use super::{local, spawn};
 
 /// So many are kept in any case. Each of them is in use again and again, as the queue goes round, and so holds 16 KiB from
 /// the first load on.
-const LEAST: usize = 16;
+const LEAST: usize = 4;
 
 /// How long stacks are kept that nobody needs.
 const PERIOD: Duration = Duration::from_secs(10);
