@@ -7,6 +7,9 @@ use divan::Bencher;
 use opus::{Application, Bitrate, Channels, Decoder, Encoder};
 use sandbox::{AudioSandbox, Packets, Scratch, Settings, SettingsUpdate};
 use sandpool::runtime::{deep_stack, spawn, time, Pool, PoolOptions};
+use support::encoded;
+
+mod support;
 
 fn main() {
     divan::main();
@@ -18,7 +21,6 @@ const BLOCK: usize = 960;
 /// Packets of something like a voice, 20 ms each.
 fn packets() -> Vec<Vec<u8>> {
     let mut sandbox = AudioSandbox::new(Settings::default()).unwrap();
-    let mut scratch = Scratch::default();
     let mut encode = |block: usize| {
         let samples: Vec<f32> = (block * BLOCK..(block + 1) * BLOCK)
             .map(|at| {
@@ -29,9 +31,7 @@ fn packets() -> Vec<Vec<u8>> {
                 0.2 * buzz * (0.6 + 0.4 * (seconds * 20.0).sin())
             })
             .collect();
-        let mut packet = Packets::default();
-        sandbox.encode(&samples, &mut scratch, &mut packet).unwrap();
-        packet[0].to_vec()
+        encoded(&mut sandbox, &samples)
     };
     (0..100).map(&mut encode).collect()
 }

@@ -26,7 +26,7 @@ use hdrhistogram::Histogram;
 use sandbox::{AudioSandbox, Packets, Scratch};
 use sandpool::runtime::{deep_stack, spawn_on, time, Lease, Pool};
 use support::peers::{self, reset_in_coroutine, Channel, Deadpool, ObjectPool};
-use support::{pool_of, workers, Nothing, Pooled};
+use support::{encoded, pool_of, workers, Nothing, Pooled};
 
 mod support;
 
@@ -103,10 +103,7 @@ impl Wanted for AudioSandbox {
 /// 20 ms of a buzz at 48 kHz, as Opus.
 static PACKET: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let samples: Vec<f32> = (0..960).map(|at| (at % 400) as f32 / 1000.0 - 0.2).collect();
-    let mut packet = Packets::default();
-    let encoded = AudioSandbox::made().encode(&samples, &mut Scratch::default(), &mut packet);
-    encoded.expect("20 ms can be encoded");
-    packet[0].to_vec()
+    encoded(&mut AudioSandbox::made(), &samples)
 });
 
 /// One run of one pool.

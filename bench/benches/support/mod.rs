@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use divan::counter::ItemsCount;
 use divan::Bencher;
-use sandbox::{AudioSandbox, Settings};
+use sandbox::{AudioSandbox, Packets, Scratch, Settings};
 use sandpool::runtime::{spawn_on, start, AnyError, Pool, PoolOptions, RuntimeOptions, Sandbox, WorkerId};
 
 pub(crate) mod peers;
@@ -84,6 +84,13 @@ impl Pooled for AudioSandbox {
 pub(crate) fn pool_of<S: Pooled>(capacity: usize) -> Pool<S> {
     let options = PoolOptions::default().capacity(capacity).min_idle(capacity).max_waiters(usize::MAX);
     Pool::new(options, || Ok::<_, AnyError>(S::made())).expect("a pool of them can be made")
+}
+
+/// `samples` at 48 kHz as one Opus packet of `sandbox`.
+pub(crate) fn encoded(sandbox: &mut AudioSandbox, samples: &[f32]) -> Vec<u8> {
+    let mut packets = Packets::default();
+    sandbox.encode(samples, &mut Scratch::default(), &mut packets).expect("samples can be encoded");
+    packets[0].to_vec()
 }
 
 /// The runtime's workers.
