@@ -24,9 +24,10 @@ use parking_lot::Mutex;
 
 use super::{local, spawn};
 
-/// So many are kept in any case. Each of them is in use again and again, as the queue goes round, and so holds 16 KiB from
-/// the first load on.
-const LEAST: usize = 4;
+/// So many for each worker, and once more so many, are kept in any case: no fewer than there are coroutines that never end,
+/// such as those that look at sockets. Each is in use again and again, as the queue goes round, and so holds 16 KiB from the
+/// first load on.
+const LEAST_OF_A_WORKER: usize = 2;
 
 /// How long stacks are kept that nobody needs.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -37,7 +38,13 @@ const TRIMMED_AT_ONCE: usize = 32;
 /// The most coroutines at a time in this period; changed under the lock of [`KEPT`] only.
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-static KEPT: Mutex<usize> = Mutex::new(LEAST);
+static KEPT: Mutex<Kept> = Mutex::new(Kept { stacks: 0, least: 0 });
+
+struct Kept {
+    /// How many `may` was told to keep.
+    stacks: usize,
+    least: usize,
+}
 
 /// So many overflows a stack bears for certain.
 const BORNE: usize = 16;
@@ -53,8 +60,10 @@ static OVERFLOWS: AtomicUsize = AtomicUsize::new(0);
 static TRIMMER: OnceLock<Thread> = OnceLock::new();
 
 /// Before `may` starts: it makes the stacks that it keeps at once.
-pub(super) fn prepare() {
-    may::config().set_pool_capacity(LEAST);
+pub(super) fn prepare(workers: usize) {
+    let least = LEAST_OF_A_WORKER * (workers + 1);
+    *KEPT.lock() = Kept { stacks: least, least };
+    may::config().set_pool_capacity(least);
     LEAST_WORDS.get_or_init(|| may::config().get_stack_size());
 }
 
@@ -72,8 +81,8 @@ fn note_more(coroutines: usize) {
     if coroutines > MOST.load(Ordering::Relaxed) {
         MOST.store(coroutines, Ordering::Relaxed);
     }
-    if coroutines > *kept {
-        let was_least = std::mem::replace(&mut *kept, coroutines) == LEAST;
+    if coroutines > kept.stacks {
+        let was_least = std::mem::replace(&mut kept.stacks, coroutines) == kept.least;
         may::config().set_pool_capacity(coroutines);
         drop(kept);
         if let Some(trimmer) = TRIMMER.get().filter(|_| was_least) {
@@ -106,9 +115,9 @@ pub(super) fn have_room() {
 fn trim(workers: usize) {
     let surplus = {
         let mut kept = KEPT.lock();
-        let needed = MOST.swap(local::coroutine_count(), Ordering::Relaxed).max(LEAST);
+        let needed = MOST.swap(local::coroutine_count(), Ordering::Relaxed).max(kept.least);
         may::config().set_pool_capacity(needed);
-        std::mem::replace(&mut *kept, needed).saturating_sub(needed)
+        std::mem::replace(&mut kept.stacks, needed).saturating_sub(needed)
     };
     for begin in (0..surplus).step_by(TRIMMED_AT_ONCE) {
         let batch = begin..surplus.min(begin + TRIMMED_AT_ONCE);
@@ -119,6 +128,11 @@ fn trim(workers: usize) {
     }
 }
 
+fn nothing_is_to_be_given_up() -> bool {
+    let kept = KEPT.lock();
+    kept.stacks == kept.least
+}
+
 /// Starts the trimmer.
 ///
 /// # Panics
@@ -127,7 +141,7 @@ fn trim(workers: usize) {
 pub(super) fn start_trimmer(workers: usize) {
     TRIMMER.get_or_init(|| {
         let trimmer = thread::Builder::new().name("stacks".into()).spawn(move || loop {
-            while *KEPT.lock() == LEAST {
+            while nothing_is_to_be_given_up() {
                 thread::park();
             }
             thread::sleep(PERIOD);

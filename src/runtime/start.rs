@@ -72,7 +72,7 @@ static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 pub fn start(options: RuntimeOptions) -> &'static Runtime {
     RUNTIME.get_or_init(|| {
         let config = may::config();
-        stacks::prepare();
+        stacks::prepare(options.workers);
         config.set_workers(options.workers).set_worker_pin(options.pin);
         // Another part of the process may have started may's workers before us: what it says is what runs.
         let workers = may::config().get_workers();
