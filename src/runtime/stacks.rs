@@ -4,9 +4,9 @@
 //! is resident, however few coroutines there are. Too few of them cost more: a stack that has to be mapped, touched for
 //! the first time and unmapped again takes longer than most requests.
 //!
-//! So as many are kept as there were coroutines at a time not long ago, and no more. That makes nothing larger than it has
-//! been, and a burst that comes again finds its stacks. The *trimmer*, a thread that sleeps while there is nothing to give
-//! up, has the rest unmapped.
+//! So as many are kept as there were coroutines at a time not long ago, a few at least, and no more. That makes nothing
+//! larger than it has been, and a burst that comes again finds its stacks. The *trimmer*, a thread that sleeps while there is
+//! nothing to give up, has the rest unmapped.
 //!
 //! A stack that was overflowed is kept like any other, but what the coroutine began with still lies on it: the next one has
 //! about a hundredth less of it. After some such ends an ordinary coroutine would overflow, and end the process. `may`
@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 
 use super::{local, spawn};
 
-/// So many for each worker, and once more so many, are kept in any case: no fewer than there are coroutines that never end,
-/// such as those that look at sockets. Each is in use again and again, as the queue goes round, and so holds 16 KiB from the
+/// So many for each worker, and once more so many, are kept in any case: no fewer than a server has coroutines that never
+/// end, such as those that look at sockets. Each is in use again and again, as the queue goes round, and so holds 16 KiB from the
 /// first load on.
 const LEAST_OF_A_WORKER: usize = 2;
 
@@ -43,6 +43,7 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept { stacks: 0, least: 0 });
 struct Kept {
     /// How many `may` was told to keep.
     stacks: usize,
+    /// How many it keeps in any case.
     least: usize,
 }
 

@@ -207,8 +207,9 @@ impl<A: App> Call<A> {
         let mut progress = self.progress.lock();
         let mut request = progress.request.take();
         if !matches!(progress.state, State::Running) {
+            let held = progress.take_held();
             drop(progress);
-            self.release();
+            self.give_back(held);
             return None;
         }
         progress.canceller = Some(canceller.clone());
@@ -249,13 +250,8 @@ impl<A: App> Call<A> {
         }
     }
 
-    /// The handler has ended, or never begins: it is neither watched nor counted any more.
-    fn release(&self) {
-        let held = self.progress.lock().take_held();
-        self.give_back(held);
-    }
-
-    /// Outside of the lock: with the watch goes a reference to this call.
+    /// The handler has ended, or never begins: it is neither watched nor counted any more. Outside of the lock: with the watch
+    /// goes a reference to this call.
     fn give_back(&self, (watch, counts): (Option<Watch>, bool)) {
         drop(watch);
         if counts {

@@ -44,7 +44,8 @@ pub(crate) struct Driver<'a, A: App> {
     pub(crate) link: &'a Arc<Link<A>>,
     pub(crate) readiness: Readiness,
     waiter: Option<Arc<Waiter>>,
-    /// What the clock said when it was last looked at: when the driver began, after each wait and after what may take long.
+    /// What the clock said when it was last looked at: right before the driver began, after each wait and after what may take
+    /// long.
     looked: Instant,
     now: u64,
     /// What has been done in this turn, in bytes. A wait begins a new one.

@@ -3,7 +3,7 @@
 //! ```text
 //!   begin ──► shard of the worker ──► slot
 //!   Watch dropped ──► slot free again
-//!   sweep(now) ──► [Finding: Late once, Expired once]
+//!   sweep(now) ──► [Finding: Soft once, Hard once]
 //! ```
 //!
 //! There is one shard a worker and one for everything else, so two workers never meet at a lock.
