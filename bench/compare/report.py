@@ -240,12 +240,10 @@ def save_plots(folder: Path, rows: list, name: str) -> str:
 
 
 def how_often(rows: list, about: dict) -> str:
-    """By how many workers, and how often; paced rows are measured more often than others (`scenarios.paced`)."""
-    is_paced = lambda row: row.scenario.startswith("paced")
-    most = lambda some: max((row.rounds for row in some), default=0)
-    others, paced = most(row for row in rows if not is_paced(row)), most(row for row in rows if is_paced(row))
-    words = f"{about['workers']} worker{'' if about['workers'] == 1 else 's'}, {rounds_of(others or paced)}"
-    return f"{words} (paced rows: {rounds_of(paced)})" if paced > others > 0 else words
+    """By how many workers, and how often; the rows of targets are measured more often than others (`scenarios.Times`)."""
+    rounds = {row.rounds for row in rows}
+    words = f"{about['workers']} worker{'' if about['workers'] == 1 else 's'}, {rounds_of(min(rounds))}"
+    return f"{words} ({rounds_of(max(rounds))} where a target names the row)" if len(rounds) > 1 else words
 
 
 def rounds_of(rounds: int) -> str:

@@ -38,7 +38,8 @@ class Times:
     def __init__(self, quick: bool, few: bool = False):
         few = few or quick
         self.audio, self.paced, self.echo, self.http = (3, 4, 2, 2) if quick else (8, 12, 5, 6)
-        self.paced_rounds = 1 if quick else 3
+        # one round alone may fall into a bad moment of the machine, and a tail has more chance in it than a mean
+        self.rounds_of_targets = 1 if few else 3
         self.soak, self.silence = (10, 20) if quick else (600, 60)
         # the load before the soak: long enough for each client to recognise its voice
         self.short = 10
@@ -48,6 +49,10 @@ class Times:
         self.echo_connections = [200, 2000] if few else [10, 50, 200, 1000, 2000, 5000, 15_000]
         self.many = 2_000 if quick else 15_000
         self.sleep = [(3, 200, 700)] if quick else [(32, 2_000, 5000), (32, 15_000, 5000)]
+
+    def rounds(self, connections: int, named: tuple[int, ...]) -> int:
+        """How often rows of so many connections are measured, of those of which a target names some."""
+        return self.rounds_of_targets if connections in named else 1
 
     def audio_of(self, streams: int) -> int:
         """Longer for many: a client recognises its voice in 75 packets, which take a core 13 s for a thousand of them."""
@@ -80,7 +85,7 @@ def audio(bench: Bench, times: Times) -> None:
                 partial(serve, SANDPOOL, arguments=[*warm, *wish], extra=POOL),
                 *(partial(serve, peer, arguments=warm, extra=options) for peer, options in transcoders(bench, chain)),
             ]
-            bench.in_turn(scenario, jobs)
+            bench.in_turn(scenario, jobs, least_rounds=times.rounds(streams, (100, 1000)))
 
 
 def paced(bench: Bench, times: Times) -> None:
@@ -89,7 +94,7 @@ def paced(bench: Bench, times: Times) -> None:
         scenario = f"paced, {share} % load"
         loop = partial(bench.loop, scenario, times.paced_like, "clarity", times.audio)
         bench.say(f"{scenario}: what the bare loop can do")
-        bench.in_turn(scenario, [loop], least_rounds=times.paced_rounds)
+        bench.in_turn(scenario, [loop], least_rounds=times.rounds_of_targets)
         possible = bench.rate_of(scenario, BARE, times.paced_like)
         if not possible:
             continue
@@ -99,8 +104,8 @@ def paced(bench: Bench, times: Times) -> None:
         serve = partial(bench.serve, scenario, connections=clients, seconds=times.paced, path="/", arguments=arguments)
         peers = (partial(serve, peer, extra=options) for peer, options in transcoders(bench, "clarity"))
         ideal = partial(bench.ideal_queue, scenario, clients, clients * PACKETS_A_SECOND, 1 / possible, times.paced)
-        # a tail has more chance in it than a mean
-        bench.in_turn(scenario, [ideal, partial(serve, SANDPOOL, extra=POOL), *peers], least_rounds=times.paced_rounds)
+        jobs = [ideal, partial(serve, SANDPOOL, extra=POOL), *peers]
+        bench.in_turn(scenario, jobs, least_rounds=times.rounds_of_targets)
 
 
 def echo(bench: Bench, times: Times) -> None:
@@ -110,7 +115,8 @@ def echo(bench: Bench, times: Times) -> None:
         arguments = ["--payload", "128", "--warm-up", "1s", "--timeout", "30s"]
         names = (SANDPOOL, TUNGSTENITE, TUNGSTENITE_AS_IT_IS, AXUM, *floor(bench))
         serve = partial(bench.serve, "echo", path="/echo", arguments=arguments, seconds=times.echo, connections=connections)
-        bench.in_turn("echo", [partial(serve, name) for name in names])
+        jobs = [partial(serve, name) for name in names]
+        bench.in_turn("echo", jobs, least_rounds=times.rounds(connections, (200, 2000)))
 
 
 def http(bench: Bench, times: Times) -> None:
@@ -120,7 +126,8 @@ def http(bench: Bench, times: Times) -> None:
         bench.serve, "plain HTTP", scheme="http", arguments=["--warm-up", "1s"], seconds=times.http, connections=256
     )
     jobs = [partial(serve, name, "/") for name in (PLAIN, MINIHTTP, AXUM, *floor(bench))]
-    bench.in_turn("plain HTTP", [*jobs, partial(serve, SANDPOOL, "/health")])
+    jobs.append(partial(serve, SANDPOOL, "/health"))
+    bench.in_turn("plain HTTP", jobs, least_rounds=times.rounds_of_targets)
 
 
 def sleep(bench: Bench, times: Times) -> None:
@@ -158,9 +165,8 @@ def handshakes(bench: Bench, times: Times) -> None:
     bench.say("handshakes, 64 at a time")
     peers = (SANDPOOL, TUNGSTENITE, AXUM, *floor(bench))
     serve = partial(bench.serve, path="/echo", seconds=times.handshakes)
-    bench.in_turn(
-        "handshakes", [partial(serve, "handshakes", name, arguments=["--handshakes"], connections=64) for name in peers]
-    )
+    jobs = [partial(serve, "handshakes", name, arguments=["--handshakes"], connections=64) for name in peers]
+    bench.in_turn("handshakes", jobs, least_rounds=times.rounds_of_targets)
     bench.say(f"handshakes, {times.many} at once")
     # one that hangs is noticed while the run lasts
     arguments = ["--handshakes", "--at-once", "--timeout", "15s"]

@@ -254,9 +254,8 @@ class Published(unittest.TestCase):
     def test_a_header_says_of_how_many_rounds_the_figures_are(self):
         row = lambda scenario, rounds: Row(scenario, "x", 1, {}, rounds=rounds)
         often = lambda *rows, workers=1: report.how_often(rows, {"workers": workers})
-        self.assertEqual(often(row("echo", 1), row("paced, 50 % load", 3)), "1 worker, 1 round (paced rows: medians of 3 rounds)")
+        self.assertEqual(often(row("echo", 1), row("echo", 3)), "1 worker, 1 round (medians of 3 rounds where a target names the row)")
         self.assertEqual(often(row("echo", 5), row("paced, 50 % load", 5)), "1 worker, medians of 5 rounds")
-        self.assertEqual(often(row("paced, 50 % load", 3)), "1 worker, medians of 3 rounds")
         self.assertEqual(often(row("echo", 1), workers=2), "2 workers, 1 round")
 
     def test_a_row_knows_of_how_many_rounds_it_is(self):
@@ -319,23 +318,46 @@ class Chosen(unittest.TestCase):
         self.assertEqual([times.audio_of(streams) for streams in (10, 300, 1000)], [8, 8, 15])
 
 
+def measured(scenario, workers: int = 1, few: bool = False) -> tuple[list[Row], list[tuple]]:
+    """The rows of `scenario` if no program were run, and who would have been: scenario, program, connections, options."""
+    bench, served = measure.Bench(programs.Cores(workers), workers, 1, lambda _: None), []
+
+    def serve(scenario, name, *_, extra=(), connections, **__):
+        served.append((scenario, name, connections, extra))
+        return Row(scenario, name, connections, {"per_second": 1.0})
+
+    def without_server(scenario, streams, *_):
+        return Row(scenario, programs.BARE, streams, {"per_second": 5000.0})
+
+    with mock.patch.multiple(bench, serve=serve, loop=without_server, ideal_queue=without_server):
+        scenario(bench, scenarios.Times(False, few))
+    assert not bench.failures, bench.failures
+    return bench.rows, served
+
+
+class Rounds(unittest.TestCase):
+    def more_than_once(self, scenario, few: bool = False) -> set[tuple]:
+        rows, _ = measured(scenario, few=few)
+        return {(row.scenario, row.connections, row.rounds) for row in rows if row.rounds > 1}
+
+    def test_rows_that_a_target_names_are_measured_three_times(self):
+        wanted = {(f"audio, chain {chain}", streams, 3) for chain in ("clarity", "none") for streams in (100, 1000)}
+        self.assertEqual(self.more_than_once(scenarios.audio), wanted)
+        self.assertEqual(self.more_than_once(scenarios.echo), {("echo", 200, 3), ("echo", 2000, 3)})
+        self.assertEqual(self.more_than_once(scenarios.http), {("plain HTTP", 256, 3)})
+        self.assertEqual(self.more_than_once(scenarios.handshakes), {("handshakes", 64, 3)})
+        rows, _ = measured(scenarios.paced)
+        self.assertEqual({row.rounds for row in rows}, {3})
+
+    def test_with_few_points_all_are_measured_once(self):
+        self.assertEqual(self.more_than_once(scenarios.echo, few=True), set())
+
+
 class Floor(unittest.TestCase):
     def floors(self, scenario, workers: int) -> set[tuple]:
         """The rows of `scenario` that the bare epoll loop has, and its options in them."""
-        bench, found = measure.Bench(programs.Cores(workers), workers, 1, lambda _: None), set()
-
-        def serve(scenario, name, *_, extra=(), connections, **__):
-            if name == programs.BARE_EPOLL:
-                found.add((scenario, connections, extra))
-            return Row(scenario, name, connections, {"per_second": 1.0})
-
-        def without_server(scenario, streams, *_):
-            return Row(scenario, programs.BARE, streams, {"per_second": 5000.0})
-
-        with mock.patch.multiple(bench, serve=serve, loop=without_server, ideal_queue=without_server):
-            scenario(bench, scenarios.Times(False))
-        self.assertEqual(bench.failures, [])
-        return found
+        _, served = measured(scenario, workers)
+        return {(of, connections, extra) for of, name, connections, extra in served if name == programs.BARE_EPOLL}
 
     def test_every_row_of_audio_with_one_worker_has_it_and_there_it_transcodes(self):
         options = lambda chain: ("--transcode", "--chain", chain)
