@@ -29,7 +29,7 @@ test: setup ## Formatting, lints, all tests, documentation: no warning passes
 
 # The server is built by itself: what the peers ask of shared dependencies must not change it.
 # A row that failed (1) is no reason to leave out the parts; a wrong argument or an interrupt (more) is.
-bench: setup ## Build all, measure the server beside its peers, then the parts (40 minutes, or BENCH=--quick)
+bench: setup ## Build all, measure the server beside its peers, then the parts (an hour, or BENCH=--quick)
 	@command -v python3 >/dev/null || { echo "make bench needs python3, for bench/compare and bench/micro" >&2; exit 1; }
 	$(CARGO) build --release --locked -p sandpool --bin sandpool
 	$(CARGO) build --release --locked -p sandpool-wrk
