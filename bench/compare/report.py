@@ -240,10 +240,10 @@ def save_plots(folder: Path, rows: list, name: str) -> str:
 
 
 def how_often(rows: list, about: dict) -> str:
-    """By how many workers, and how often; the rows of targets are measured more often than others (`scenarios.Times`)."""
-    rounds = {row.rounds for row in rows}
+    """By how many workers, and how often; some rows are measured more often than others (`scenarios.Times`)."""
+    rounds = {row.rounds for row in rows} or {about["rounds"]}
     words = f"{about['workers']} worker{'' if about['workers'] == 1 else 's'}, {rounds_of(min(rounds))}"
-    return f"{words} ({rounds_of(max(rounds))} where a target names the row)" if len(rounds) > 1 else words
+    return f'{words} ({rounds_of(max(rounds))} where "How" says so)' if len(rounds) > 1 else words
 
 
 def rounds_of(rounds: int) -> str:

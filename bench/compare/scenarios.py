@@ -51,7 +51,7 @@ class Times:
         self.sleep = [(3, 200, 700)] if quick else [(32, 2_000, 5000), (32, 15_000, 5000)]
 
     def rounds(self, connections: int, named: tuple[int, ...]) -> int:
-        """How often rows of so many connections are measured, of those of which a target names some."""
+        """How often rows of so many connections are measured, where a target compares those that are `named`."""
         return self.rounds_of_targets if connections in named else 1
 
     def audio_of(self, streams: int) -> int:

@@ -254,8 +254,10 @@ class Published(unittest.TestCase):
     def test_a_header_says_of_how_many_rounds_the_figures_are(self):
         row = lambda scenario, rounds: Row(scenario, "x", 1, {}, rounds=rounds)
         often = lambda *rows, workers=1: report.how_often(rows, {"workers": workers})
-        self.assertEqual(often(row("echo", 1), row("echo", 3)), "1 worker, 1 round (medians of 3 rounds where a target names the row)")
+        self.assertEqual(often(row("echo", 1), row("echo", 3)), '1 worker, 1 round (medians of 3 rounds where "How" says so)')
+        self.assertEqual(report.how_often([], {"workers": 1, "rounds": 3}), "1 worker, medians of 3 rounds", "all have failed")
         self.assertEqual(often(row("echo", 5), row("paced, 50 % load", 5)), "1 worker, medians of 5 rounds")
+        self.assertEqual(often(row("paced, 50 % load", 3)), "1 worker, medians of 3 rounds")
         self.assertEqual(often(row("echo", 1), workers=2), "2 workers, 1 round")
 
     def test_a_row_knows_of_how_many_rounds_it_is(self):
@@ -340,7 +342,7 @@ class Rounds(unittest.TestCase):
         rows, _ = measured(scenario, few=few)
         return {(row.scenario, row.connections, row.rounds) for row in rows if row.rounds > 1}
 
-    def test_rows_that_a_target_names_are_measured_three_times(self):
+    def test_rows_whose_rate_or_tail_a_target_compares_are_measured_three_times(self):
         wanted = {(f"audio, chain {chain}", streams, 3) for chain in ("clarity", "none") for streams in (100, 1000)}
         self.assertEqual(self.more_than_once(scenarios.audio), wanted)
         self.assertEqual(self.more_than_once(scenarios.echo), {("echo", 200, 3), ("echo", 2000, 3)})
